@@ -1,0 +1,152 @@
+"""The maps: who fights whom, where, on which ground.
+
+`data/maps.json` holds the 23 SMAC maps and the made-up easy map `2m_vs_1m` (sources in the README beside it).
+Sizes of all of them are known; `PLAYABLE` names those whose battles the engine can simulate.
+"""
+
+import difflib
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+PLAYABLE = ("3m", "8m", "25m", "5m_vs_6m", "8m_vs_9m", "10m_vs_11m", "27m_vs_30m", "2m_vs_1m")
+"""Maps that the engine can play."""
+
+_RAMP_LEVEL = 64
+"""Raw cliff value of one level; ramp cells lie between two multiples of it."""
+
+
+class MapError(ValueError):
+    """A map name that does not exist or cannot be played; the message lists those that can."""
+
+
+@dataclass(frozen=True)
+class Spawn:
+    """`count` units of one type created around one point (cells)."""
+
+    team: str
+    unit: str
+    count: int
+    x: float
+    y: float
+
+
+@dataclass(frozen=True)
+class EnemyOrder:
+    """What the enemies are told when they appear.
+
+    kind: `attack_move` to the one point given, or to a random point of the segment between two; `attack_units` orders
+    an attack on the allied units themselves; `none` leaves them idle.
+    """
+
+    kind: str
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class MapSpec:
+    """One map.
+
+    ally_types, enemy_types: unit names in SMAC's id order.
+    pathing: [32, 32] bool, indexed [x, y], True where ground units can walk.
+    height: [32, 32] uint8, indexed [x, y], as the game's API sends it (SMAC mirrors it in y when it reads it).
+    checksum: identifies this map's data in records of runs.
+    """
+
+    name: str
+    n_agents: int
+    n_enemies: int
+    limit: int
+    a_race: str
+    b_race: str
+    unit_type_bits: int
+    map_type: str
+    ally_types: tuple[str, ...]
+    enemy_types: tuple[str, ...]
+    pathing: NDArray[np.bool_]
+    height: NDArray[np.uint8]
+    spawns: tuple[Spawn, ...]
+    enemy_order: EnemyOrder
+    checksum: str
+
+
+@cache
+def _data() -> dict[str, Any]:
+    text = resources.files("skirmish").joinpath("data/maps.json").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+MAP_NAMES: tuple[str, ...] = tuple(_data()["maps"])
+"""All maps whose sizes are known."""
+
+
+@cache
+def load_map(name: str) -> MapSpec:
+    """The map called `name`; MapError if there is none."""
+    if name not in MAP_NAMES:
+        raise MapError(f'There is no map "{name}". {_advice(name)}')
+    entry = _data()["maps"][name]
+    terrain = _data()["terrains"][entry["terrain"]]
+    spawns = tuple(Spawn(**spawn) for spawn in entry["spawns"])
+    order = entry["enemy_order"]
+    return MapSpec(
+        name=name,
+        n_agents=entry["n_agents"],
+        n_enemies=entry["n_enemies"],
+        limit=entry["limit"],
+        a_race=entry["a_race"],
+        b_race=entry["b_race"],
+        unit_type_bits=entry["unit_type_bits"],
+        map_type=entry["map_type"],
+        ally_types=tuple(entry["ally_types"]),
+        enemy_types=tuple(spawn.unit for spawn in spawns if spawn.team == "enemy" for _ in range(spawn.count)),
+        pathing=_pathing(terrain),
+        height=_height(terrain),
+        spawns=spawns,
+        enemy_order=EnemyOrder(order["kind"], tuple((x, y) for x, y in order["points"])),
+        checksum=_checksum(entry, terrain),
+    )
+
+
+def require_playable(name: str) -> MapSpec:
+    """The map called `name`; MapError if there is none or the engine cannot play it yet."""
+    spec = load_map(name)
+    if name not in PLAYABLE:
+        raise MapError(f'The map "{name}" has units that the embedded engine cannot play yet. {_advice(name)}')
+    return spec
+
+
+def _advice(name: str) -> str:
+    near = difflib.get_close_matches(name, PLAYABLE, n=1, cutoff=0.5)
+    return f"Playable maps: {', '.join(PLAYABLE)}." + (f' Did you mean "{near[0]}"?' if near else "")
+
+
+def _checksum(entry: dict[str, Any], terrain: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps([entry, terrain], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _frozen(grid: NDArray[Any]) -> NDArray[Any]:
+    grid.setflags(write=False)
+    return grid
+
+
+def _pathing(terrain: dict[str, Any]) -> NDArray[np.bool_]:
+    rows = np.array([list(row) for row in terrain["walkable"]])
+    return _frozen(np.ascontiguousarray((rows == ".").T))
+
+
+def _height(terrain: dict[str, Any]) -> NDArray[np.uint8]:
+    """Level and ramp heights z (cells) as the API's byte (z + 16) / 32 * 255, rounded."""
+    levels = {int(level): z for level, z in terrain["level_height"].items()}
+    z_xy = np.array([[levels.get(int(c), 0.0) if c.isdigit() else 0.0 for c in row] for row in terrain["level"]]).T
+    for x, y, raw in terrain["ramps"]:
+        low, part = divmod(raw, _RAMP_LEVEL)
+        z_xy[x, y] = levels[low] + (levels[low + 1] - levels[low]) * part / _RAMP_LEVEL
+    return _frozen(np.ascontiguousarray(np.rint((z_xy + 16) / 32 * 255).astype(np.uint8)))
