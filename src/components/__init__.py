@@ -1,0 +1,10 @@
+"""Data between environment and learner: episode batches, buffers, action selection, schedules.
+
+`REGISTRY` maps the value of the key `buffer` to the buffer's class.
+"""
+
+from typing import Any
+
+from components.episode_buffer import ReplayBuffer
+
+REGISTRY: dict[str, Any] = {"replay": ReplayBuffer}
