@@ -1,8 +1,8 @@
 """Choice of actions from policy outputs or Q-values, with draws from streams of their own.
 
-Unavailable actions get a score of minus infinity, so that no draw can pick them. Two guards run with every choice: outputs
-that are not finite raise `NonFiniteOutputs`, and an agent without any available action raises `NoAvailableAction`; both name
-the environment step, the battle and the agent.
+Unavailable actions get a score of minus infinity, so that no draw can pick them. Two guards run with every choice:
+outputs that are not finite raise `NonFiniteOutputs`, and an agent without any available action raises
+`NoAvailableAction`; both name the environment step, the battle and the agent.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class NoAvailableAction(ValueError):
 
 
 class ActionSelector:
-    """What all selectors share: a stream for training ("policy"), one for test episodes ("evaluation"), and their state."""
+    """What all selectors share: a stream for training ("policy") and one for test episodes ("evaluation")."""
 
     def __init__(self, args: SimpleNamespace) -> None:
         self.args = args

@@ -1,8 +1,8 @@
 """Episodes as one batch of tensors, and the ring that keeps many of them: PyMARL's `EpisodeBatch` and `ReplayBuffer`.
 
-An `EpisodeBatch` holds plain contiguous tensors [batch, time, ...]. Fields made by `preprocess` (one-hot actions) are not
-stored: they are computed from their source when they are read, so a runner may write raw actions straight into memory.
-The replay buffer stores what it can in fewer bytes and gives PyMARL's dtypes back.
+An `EpisodeBatch` holds plain contiguous tensors [batch, time, ...]. Fields made by `preprocess` (one-hot actions) are
+not stored: they are computed from their source when they are read, so a runner may write raw actions straight into
+memory. The replay buffer stores what it can in fewer bytes and gives PyMARL's dtypes back.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class EpisodeBatch:
     """A batch of episodes, padded to one length.
 
     `scheme` maps a field to `{"vshape", "group"?, "dtype"?, "episode_const"?}`; a transition field has the shape
-    [batch_size, max_seq_length, (group size), *vshape], an episode field lacks the time axis. `filled` (int64) is 1 at
-    every step that was written. `preprocess` maps a field to `(new field, [transforms])`.
+    [batch_size, max_seq_length, (group size), *vshape], an episode field lacks the time axis. `filled` (int64) is 1
+    at every step that was written. `preprocess` maps a field to `(new field, [transforms])`.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class EpisodeBatch:
         return int(self.data.transition_data["filled"].sum(1).max()) if self.batch_size else 0
 
     def __getitem__(self, item: Any) -> Any:
-        """A field (`batch["obs"]`), some fields as a batch (`batch["obs", "state"]`), or some episodes and steps as one.
+        """A field (`batch["obs"]`), some fields as a batch (`batch["obs", "state"]`), or some episodes and steps.
 
         Slices share memory with the batch; lists and tensors of episode numbers copy. Integers keep their axis.
         """
@@ -167,7 +167,8 @@ class EpisodeBatch:
         source_key, transforms = self._derived[key]
         source, filled = self._field(source_key), self.data.transition_data.get("filled")
         cacheable = filled is not None and not source.is_inference() and not filled.is_inference()
-        # Every write by torch raises a version, and a runner that writes by NumPy calls `mark_filled`, which does too.
+        # Every write by torch raises a version, and a runner that writes by NumPy calls `mark_filled`, which does
+        # too.
         version = (source._version, filled._version) if filled is not None and cacheable else (-1, -1)
         cached = self._derived_cache.get(key)
         if cacheable and cached is not None and cached[0] == version:
@@ -196,7 +197,8 @@ class EpisodeBatch:
 
 
 class ReplayBuffer:
-    """Ring of the last `buffer_size` episodes; `sample` draws whole ones without replacement, from a stream of its own.
+    """Ring of the last `buffer_size` episodes; `sample` draws whole ones without replacement, from a stream of its
+    own.
 
     Availability and `filled` are stored as bool, actions as int16, derived fields not at all; what is read is an
     `EpisodeBatch` with PyMARL's dtypes. Raises `UserError` when the storage would not fit into free memory.
@@ -280,7 +282,7 @@ class ReplayBuffer:
         return self[(torch.arange(batch_size) + self.buffer_index - batch_size) % self.buffer_size]
 
     def __getitem__(self, item: Any) -> Any:
-        """Episodes by number or slice as an `EpisodeBatch` (a copy), or one field of all of them, in PyMARL's dtypes."""
+        """Episodes by number or slice as an `EpisodeBatch` (a copy), or one field of all, in PyMARL's dtypes."""
         if isinstance(item, str):
             return self[: self.episodes_in_buffer][item]
         rows, times = _parse_index(item)

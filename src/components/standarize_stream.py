@@ -11,10 +11,12 @@ import torch
 class RunningMeanStd:
     """Mean and population variance of everything seen, merged batch by batch (Chan, Golub and LeVeque, 1979).
 
-    `shape` is that of one sample. `mean` and `var` are float32 tensors of that shape; the sums behind them are float64.
+    `shape` is that of one sample. `mean` and `var` are float32 tensors of that shape; the sums behind them are
+    float64.
     """
 
-    def __init__(self, epsilon: float = 1e-4, shape: tuple[int, ...] = (), device: str | torch.device = "cpu") -> None:
+    def __init__(self, epsilon: float = 1e-4, shape: tuple[int, ...] = (), device: str | torch.device = "cpu") ->
+    None:
         self.shape = tuple(shape)
         self.device = torch.device(device)
         self.count = float(epsilon)

@@ -1,7 +1,8 @@
 """Named, independent random streams, all spawned from the one `seed` of a run.
 
-Each part of a run draws from a stream of its own (`"environment"`, `"policy"`, `"world_model"`, ...), so that whatever one
-part draws leaves all the others as they were: evaluation cannot disturb training, nor auxiliaries the world model.
+Each part of a run draws from a stream of its own (`"environment"`, `"policy"`, `"world_model"`, ...), so that
+whatever one part draws leaves all the others as they were: evaluation cannot disturb training, nor auxiliaries the
+world model.
 """
 
 from __future__ import annotations
