@@ -15,8 +15,7 @@ class RunningMeanStd:
     float64.
     """
 
-    def __init__(self, epsilon: float = 1e-4, shape: tuple[int, ...] = (), device: str | torch.device = "cpu") ->
-    None:
+    def __init__(self, epsilon: float = 1e-4, shape: tuple[int, ...] = (), device: str | torch.device = "cpu") -> None:
         self.shape = tuple(shape)
         self.device = torch.device(device)
         self.count = float(epsilon)
