@@ -1,0 +1,190 @@
+"""The PPO update on sequences of several agents: epochs, mini-batches, gradients. Knows no environment and no buffer.
+
+The learner that calls it decides what the advantages and returns are, and may mix real and imagined sequences by
+`PPOData.cat`. Actor and critic share no parameter and have an optimizer each.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from learners.ppo_data import PolicyRows, PPOData, ValueRows
+from learners.ppo_losses import clipped_surrogate, masked_log_softmax, policy_entropy, value_loss
+from learners.sequences import Packing
+
+
+@dataclass(frozen=True)
+class PPOSettings:
+    """What one update does. config/algs/mappo.yaml says what the values mean and which range is sensible."""
+
+    epochs: int
+    mini_batches: int
+    eps_clip: float
+    entropy_coef: float
+    value_clip: bool
+    huber_delta: float
+    value_loss_coef: float
+    grad_norm_clip: float
+    accumulate_gradients: int
+
+    @classmethod
+    def from_args(cls, args: SimpleNamespace) -> "PPOSettings":
+        """Read the keys of the same names; ValueError for one out of range."""
+        settings = cls(
+            epochs=args.epochs,
+            mini_batches=args.mini_batches,
+            eps_clip=args.eps_clip,
+            entropy_coef=args.entropy_coef,
+            value_clip=args.value_clip,
+            huber_delta=args.huber_delta,
+            value_loss_coef=args.value_loss_coef,
+            grad_norm_clip=args.grad_norm_clip,
+            accumulate_gradients=getattr(args, "accumulate_gradients", 1),
+        )
+        for key in ("epochs", "mini_batches", "accumulate_gradients"):
+            if getattr(settings, key) < 1:
+                raise ValueError(f"{key} must be at least 1, not {getattr(settings, key)}")
+        for key in ("eps_clip", "grad_norm_clip"):
+            if getattr(settings, key) <= 0:
+                raise ValueError(f"{key} must be positive, not {getattr(settings, key)}")
+        return settings
+
+
+class PPOTrainer:
+    """Trains an actor and a critic on `PPOData`.
+
+    Args:
+        actor: network with `forward_packed(inputs [R, d], batch_sizes, hidden)`; without it, `unroll` is used.
+        critic: network with `forward_packed`.
+        value_norm: normaliser of returns with `normalize(x)` (utils.value_norm), or None.
+        generator: stream for the order of mini-batches.
+        unroll: `(inputs [B, T, n, d], hidden [B, n, H] | None) -> (logits [B, T, n, A], hidden)`.
+    """
+
+    def __init__(
+        self,
+        actor: nn.Module,
+        critic: nn.Module,
+        actor_optimizer: torch.optim.Optimizer,
+        critic_optimizer: torch.optim.Optimizer,
+        value_norm: Any | None,
+        generator: torch.Generator,
+        unroll: Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]] | None = None,
+    ) -> None:
+        self.actor: Any = actor
+        self.critic: Any = critic
+        self.actor_optimizer = actor_optimizer
+        self.critic_optimizer = critic_optimizer
+        self.value_norm = value_norm
+        self.generator = generator
+        self.unroll = unroll
+
+    @torch.no_grad()
+    def log_probs(
+        self, inputs: Tensor, avail_actions: Tensor, actions: Tensor, mask: Tensor, hidden: Tensor | None = None
+    ) -> Tensor:
+        """Log-probabilities [B, T, n] of actions [B, T, n] under the present actor; 0 past a sequence's last true mask."""
+        packing = Packing.of(mask)
+        logits = self._logits(packing, packing.pack(inputs), packing.start(hidden), inputs, hidden)
+        log_probs = masked_log_softmax(logits, packing.pack(avail_actions) == 0)
+        chosen = log_probs.gather(1, packing.pack(actions).unsqueeze(1)).squeeze(1)
+        return packing.unpack(chosen, tuple(mask.shape))
+
+    @torch.no_grad()
+    def values(self, inputs: Tensor, mask: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """Values [B, T, k, v] of the present critic in its own units; 0 past a sequence's last true mask."""
+        packing = Packing.of(mask)
+        values = self.critic.forward_packed(packing.pack(inputs), packing.batch_sizes, packing.start(hidden))
+        return packing.unpack(values, tuple(mask.shape))
+
+    def update(self, data: PPOData, settings: PPOSettings) -> dict[str, float]:
+        """Train for `settings.epochs` epochs; returns what there is to log, as means over all gradient steps."""
+        if settings.mini_batches > data.n_sequences:
+            raise ValueError(f"mini_batches is {settings.mini_batches}, but the batch has {data.n_sequences} episodes")
+        targets = data.returns if self.value_norm is None else self.value_norm.normalize(data.returns)
+        totals: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=data.returns.device))
+        policy_parts: list[PolicyRows] = []
+        value_parts: list[ValueRows] = []
+        for _ in range(settings.epochs):
+            for episodes in self._mini_batches(data, settings):
+                if settings.mini_batches > 1 or not policy_parts:
+                    parts = episodes.tensor_split(min(settings.accumulate_gradients, len(episodes)))
+                    policy_parts = [PolicyRows.of(data, part) for part in parts]
+                    value_parts = [ValueRows.of(data, targets, part) for part in parts]
+                for logged in (
+                    self._policy_step(policy_parts, data, settings),
+                    self._value_step(value_parts, settings),
+                ):
+                    for name, value in logged.items():
+                        totals[name] += value
+        n_steps = settings.epochs * settings.mini_batches
+        return {name: float(total) / n_steps for name, total in totals.items()}
+
+    def _mini_batches(self, data: PPOData, settings: PPOSettings) -> list[Tensor]:
+        if settings.mini_batches == 1:
+            return [torch.arange(data.n_sequences, device=data.actions.device)]
+        order = torch.randperm(data.n_sequences, generator=self.generator).to(data.actions.device)
+        return list(order.tensor_split(settings.mini_batches))
+
+    def _policy_step(self, parts: list[PolicyRows], data: PPOData, settings: PPOSettings) -> dict[str, Tensor]:
+        """One gradient step of the actor; the parts' gradients add up to that of the whole."""
+        n_counted = max(sum(part.n_counted for part in parts), 1)
+        logged: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=data.actions.device))
+        self.actor_optimizer.zero_grad(set_to_none=True)
+        for rows in parts:
+            if rows.n_counted == 0:
+                continue
+            logits = self._logits(rows.packing, rows.inputs, rows.hidden, data.actor_inputs, data.actor_hidden)
+            all_log_probs = masked_log_softmax(logits, rows.illegal)
+            log_probs = all_log_probs.gather(1, rows.actions.unsqueeze(1)).squeeze(1)
+            objective, ratio = clipped_surrogate(log_probs, rows.old_log_probs, rows.advantages, settings.eps_clip)
+            entropy = policy_entropy(all_log_probs, rows.illegal)
+            pg_loss = -(objective * rows.weights).sum() / n_counted
+            mean_entropy = (entropy * rows.weights).sum() / n_counted
+            (pg_loss - settings.entropy_coef * mean_entropy).backward()  # type: ignore[no-untyped-call]
+            with torch.no_grad():
+                clipped = ((ratio - 1).abs() > settings.eps_clip) & (rows.weights > 0)
+                logged["pg_loss"] += pg_loss.detach()
+                logged["entropy"] += mean_entropy.detach()
+                logged["ratio"] += (ratio * rows.weights).sum() / n_counted
+                logged["clip_fraction"] += clipped.sum() / n_counted
+        logged["agent_grad_norm"] = _apply(self.actor_optimizer, settings.grad_norm_clip)
+        return logged
+
+    def _value_step(self, parts: list[ValueRows], settings: PPOSettings) -> dict[str, Tensor]:
+        """One gradient step of the critic; the parts' gradients add up to that of the whole."""
+        n_counted = max(sum(part.n_counted for part in parts), 1)
+        total = torch.zeros((), device=parts[0].targets.device)
+        self.critic_optimizer.zero_grad(set_to_none=True)
+        for rows in parts:
+            if rows.n_counted == 0:
+                continue
+            values = self.critic.forward_packed(rows.inputs, rows.packing.batch_sizes, rows.hidden)
+            clip = settings.eps_clip if settings.value_clip else 0.0
+            losses = value_loss(values, rows.old_values, rows.targets, clip, settings.huber_delta)
+            loss = (losses * rows.weights.unsqueeze(1)).sum() / n_counted
+            (loss * settings.value_loss_coef).backward()  # type: ignore[no-untyped-call]
+            total += loss.detach()
+        return {"critic_loss": total, "critic_grad_norm": _apply(self.critic_optimizer, settings.grad_norm_clip)}
+
+    def _logits(
+        self, packing: Packing, rows: Tensor, start: Tensor | None, inputs: Tensor, hidden: Tensor | None
+    ) -> Tensor:
+        if hasattr(self.actor, "forward_packed"):
+            return self.actor.forward_packed(rows, packing.batch_sizes, start)
+        if self.unroll is None:
+            raise ValueError(f"{type(self.actor).__name__} has no forward_packed and no unroll was given")
+        return packing.pack(self.unroll(inputs, hidden)[0])
+
+
+def _apply(optimizer: torch.optim.Optimizer, max_norm: float) -> Tensor:
+    """Clip the gradients to a joint norm, step, and return the norm before clipping."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    norm = nn.utils.clip_grad_norm_(parameters, max_norm)
+    optimizer.step()
+    return norm

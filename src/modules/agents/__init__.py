@@ -1,0 +1,18 @@
+"""Agent networks by the name that `agent:` gives in a config; each is called as `agent(input_shape, args)`."""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from modules.agents.ff_agent import FFAgent
+from modules.agents.n_rnn_agent import NRNNAgent
+from modules.agents.ppo_rnn_agent import PPORNNAgent
+from modules.agents.rnn_agent import RNNAgent
+
+REGISTRY: dict[str, Callable[..., nn.Module] | Any] = {
+    "rnn": RNNAgent,
+    "n_rnn": NRNNAgent,
+    "ppo_rnn": PPORNNAgent,
+    "ff": FFAgent,
+}

@@ -1,0 +1,35 @@
+"""Memoryless agent: the layers of MAPPO's actor without its GRU. For matrix games and fully observed tasks."""
+
+from types import SimpleNamespace
+
+from torch import Tensor, nn
+
+from modules.recurrent_trunk import mlp, orthogonal_linear
+
+
+class FFAgent(nn.Module):
+    """Feed-forward network over rows of single agents; the hidden state is carried through untouched."""
+
+    def __init__(self, input_shape: int, args: SimpleNamespace) -> None:
+        super().__init__()
+        self.args = args
+        layers = getattr(args, "hidden_layers", [args.rnn_hidden_dim] * 2)
+        self.base = mlp(input_shape, layers)
+        self.head = orthogonal_linear(layers[-1], args.n_actions, getattr(args, "policy_gain", 0.01))
+
+    def init_hidden(self) -> Tensor:
+        """A hidden state of width one that nothing reads, [1, 1]."""
+        return self.head.weight.new_zeros(1, 1)
+
+    def forward(self, inputs: Tensor, hidden_state: Tensor) -> tuple[Tensor, Tensor]:
+        """One step: inputs [rows, d] -> outputs [rows, A] and the hidden state as rows."""
+        return self.head(self.base(inputs)), hidden_state.reshape(-1, 1)
+
+    def forward_sequence(self, inputs: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Whole sequences: inputs [B, T, n, d] -> outputs [B, T, n, A] and the hidden state [B, n, 1]."""
+        batch, _, n_agents, _ = inputs.shape
+        return self.head(self.base(inputs)), inputs.new_zeros(batch, n_agents, 1) if hidden is None else hidden
+
+    def forward_packed(self, inputs: Tensor, batch_sizes: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """Ragged sequences in packed order: inputs [R, d] -> outputs [R, A]."""
+        return self.head(self.base(inputs))

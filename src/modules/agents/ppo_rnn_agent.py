@@ -1,0 +1,47 @@
+"""MAPPO's actor: the recurrent trunk with a policy head of small gain, so that training starts near the uniform policy."""
+
+from types import SimpleNamespace
+
+from torch import Tensor, nn
+
+from modules.recurrent_trunk import RecurrentTrunk, orthogonal_linear
+
+
+class PPORNNAgent(nn.Module):
+    """Recurrent policy shared by all agents.
+
+    Reads `args.hidden_layers`, `args.rnn_hidden_dim`, `args.n_actions` and `args.policy_gain` (0.01 if not given).
+    """
+
+    def __init__(self, input_shape: int, args: SimpleNamespace) -> None:
+        super().__init__()
+        self.args = args
+        layers = getattr(args, "hidden_layers", [args.rnn_hidden_dim] * 2)
+        self.trunk = RecurrentTrunk(input_shape, layers, args.rnn_hidden_dim)
+        self.head = orthogonal_linear(self.trunk.output_size, args.n_actions, getattr(args, "policy_gain", 0.01))
+
+    def init_hidden(self) -> Tensor:
+        """Hidden state of a fresh episode, [1, H]."""
+        return self.head.weight.new_zeros(1, self.trunk.rnn_size)
+
+    def forward(self, inputs: Tensor, hidden_state: Tensor) -> tuple[Tensor, Tensor]:
+        """One step: inputs [rows, d], hidden [rows, H] (any leading shape) -> logits [rows, A], hidden [rows, H]."""
+        features, hidden = self.trunk.step(inputs, hidden_state.reshape(-1, self.trunk.rnn_size))
+        return self.head(features), hidden
+
+    def forward_sequence(self, inputs: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Whole sequences: inputs [B, T, n, d], hidden [B, n, H] or None -> logits [B, T, n, A], hidden [B, n, H]."""
+        features, last = self.features_sequence(inputs, hidden)
+        return self.head(features), last
+
+    def features_sequence(self, inputs: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """As `forward_sequence`, but what the head reads: [B, T, n, out]."""
+        batch, time, n_agents, width = inputs.shape
+        rows = inputs.transpose(0, 1).reshape(time, batch * n_agents, width)
+        start = None if hidden is None else hidden.reshape(batch * n_agents, -1)
+        features, last = self.trunk.sequence(rows, start)
+        return features.view(time, batch, n_agents, -1).transpose(0, 1), last.view(batch, n_agents, -1)
+
+    def forward_packed(self, inputs: Tensor, batch_sizes: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """Ragged sequences of single agents: inputs [R, d], batch_sizes [T], hidden [S, H] or None -> logits [R, A]."""
+        return self.head(self.trunk.packed(inputs, batch_sizes, hidden))

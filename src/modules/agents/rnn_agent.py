@@ -1,0 +1,47 @@
+"""PyMARL's recurrent agent: Linear, ReLU, GRU, Linear."""
+
+from types import SimpleNamespace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class RNNAgent(nn.Module):
+    """Recurrent network over rows of single agents.
+
+    The GRU's parameters are those of `nn.GRUCell`, so that PyMARL's saved agents load; `forward_sequence` runs the fused
+    sequence kernel on the same parameters.
+    """
+
+    def __init__(self, input_shape: int, args: SimpleNamespace) -> None:
+        super().__init__()
+        self.args = args
+        self.fc1 = nn.Linear(input_shape, args.rnn_hidden_dim)
+        self.rnn = nn.GRUCell(args.rnn_hidden_dim, args.rnn_hidden_dim)
+        self.fc2 = nn.Linear(args.rnn_hidden_dim, args.n_actions)
+
+    def init_hidden(self) -> Tensor:
+        """Hidden state of a fresh episode, [1, H]."""
+        return self.fc1.weight.new_zeros(1, self.args.rnn_hidden_dim)
+
+    def forward(self, inputs: Tensor, hidden_state: Tensor) -> tuple[Tensor, Tensor]:
+        """One step: inputs [rows, d], hidden [rows, H] (any leading shape) -> outputs [rows, A], hidden [rows, H]."""
+        features = F.relu(self.fc1(inputs))
+        hidden = self.rnn(features, hidden_state.reshape(-1, self.args.rnn_hidden_dim))
+        return self._readout(hidden), hidden
+
+    def forward_sequence(self, inputs: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Whole sequences: inputs [B, T, n, d], hidden [B, n, H] or None -> outputs [B, T, n, A], hidden [B, n, H]."""
+        batch, time, n_agents, width = inputs.shape
+        rows = inputs.transpose(0, 1).reshape(time, batch * n_agents, width)
+        start = rows.new_zeros(batch * n_agents, self.args.rnn_hidden_dim) if hidden is None else hidden
+        weights = [self.rnn.weight_ih, self.rnn.weight_hh, self.rnn.bias_ih, self.rnn.bias_hh]
+        outputs, last = torch.gru(
+            F.relu(self.fc1(rows)), start.reshape(1, batch * n_agents, -1), weights, True, 1, 0.0, self.training, False, False
+        )
+        values = self._readout(outputs).view(time, batch, n_agents, -1).transpose(0, 1)
+        return values, last.view(batch, n_agents, -1)
+
+    def _readout(self, hidden: Tensor) -> Tensor:
+        return self.fc2(hidden)

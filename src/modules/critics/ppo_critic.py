@@ -1,0 +1,88 @@
+"""MAPPO's critic: the recurrent trunk over the global state, one row per agent, with death masking.
+
+Where nothing in the input tells the agents apart (no id, no own observation, no death mask), their rows would be equal:
+then the critic computes one row and every agent reads it.
+"""
+
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from modules.recurrent_trunk import RecurrentTrunk, orthogonal_linear
+
+
+def alive_from_avail(avail_actions: Tensor) -> Tensor:
+    """Who lives, from the action masks [..., A] -> bool [...]: in SMAC the dead, and only they, have no choice but no-op (0)."""
+    return (avail_actions[..., 1:] != 0).any(-1)
+
+
+class PPOCritic(nn.Module):
+    """Recurrent value function of the global state.
+
+    Reads `args.hidden_layers`, `args.rnn_hidden_dim`, `args.n_agents` and, each with a default,
+    `critic_agent_id` (True): add the agent's one-hot id;
+    `critic_obs` (False): add the agent's own observation;
+    `critic_death_mask` (True): a dead agent's row is zeros and its id;
+    `critic_heads` (1): values per row, for returns that are estimated apart.
+    """
+
+    def __init__(self, scheme: dict[str, Any], args: SimpleNamespace) -> None:
+        super().__init__()
+        self.args = args
+        self.n_agents: int = args.n_agents
+        self.agent_id = bool(getattr(args, "critic_agent_id", True))
+        self.own_obs = bool(getattr(args, "critic_obs", False))
+        self.death_mask = bool(getattr(args, "critic_death_mask", True))
+        size = _width(scheme["state"]["vshape"])
+        size += self.n_agents * self.agent_id
+        size += _width(scheme["obs"]["vshape"]) * self.own_obs
+        layers = getattr(args, "hidden_layers", [args.rnn_hidden_dim] * 2)
+        self.trunk = RecurrentTrunk(size, layers, args.rnn_hidden_dim)
+        self.head = orthogonal_linear(self.trunk.output_size, getattr(args, "critic_heads", 1))
+        self.register_buffer("ids", torch.eye(self.n_agents), persistent=False)
+
+    @property
+    def n_rows(self) -> int:
+        """Rows per time step: one for every agent, or 1 where all would be equal."""
+        return self.n_agents if self.agent_id or self.own_obs or self.death_mask else 1
+
+    def assemble(self, state: Tensor, obs: Tensor | None, alive: Tensor) -> Tensor:
+        """Input rows [..., n_rows, d] from state [..., ds], obs [..., n, do] (None unless `critic_obs`), alive [..., n]."""
+        rows = state.unsqueeze(-2).expand(*state.shape[:-1], self.n_rows, state.shape[-1])
+        if self.own_obs:
+            if obs is None:
+                raise ValueError("critic_obs is set: the critic needs the observations")
+            rows = torch.cat([rows, obs], dim=-1)
+        if self.death_mask:
+            rows = rows * alive.unsqueeze(-1)
+        if self.agent_id:
+            rows = torch.cat([rows, self.ids.expand(*rows.shape[:-1], self.n_agents)], dim=-1)
+        return rows
+
+    def forward(self, batch: Any, t: int | None = None) -> Tensor:
+        """Values [B, T, n, heads] of an EpisodeBatch, or [B, 1, n, heads] of step t (its history is run through first)."""
+        until = batch["state"].shape[1] if t is None else t + 1
+        alive = alive_from_avail(batch["avail_actions"][:, :until])
+        obs = batch["obs"][:, :until] if self.own_obs else None
+        values = self.forward_sequence(self.assemble(batch["state"][:, :until], obs, alive))[0]
+        values = values.expand(-1, -1, self.n_agents, -1)
+        return values if t is None else values[:, -1:]
+
+    def forward_sequence(self, inputs: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """inputs [B, T, n_rows, d], hidden [B, n_rows, H] or None -> values [B, T, n_rows, heads], hidden [B, n_rows, H]."""
+        batch, time, n_rows, width = inputs.shape
+        rows = inputs.transpose(0, 1).reshape(time, batch * n_rows, width)
+        start = None if hidden is None else hidden.reshape(batch * n_rows, -1)
+        features, last = self.trunk.sequence(rows, start)
+        values = self.head(features).view(time, batch, n_rows, -1).transpose(0, 1)
+        return values, last.view(batch, n_rows, -1)
+
+    def forward_packed(self, inputs: Tensor, batch_sizes: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """Ragged sequences in packed order: inputs [R, d], batch_sizes [T], hidden [S, H] or None -> values [R, heads]."""
+        return self.head(self.trunk.packed(inputs, batch_sizes, hidden))
+
+
+def _width(vshape: int | tuple[int, ...]) -> int:
+    return vshape if isinstance(vshape, int) else vshape[0]

@@ -1,0 +1,86 @@
+"""The body that MAPPO's actors and critics share: normalised inputs, a few layers, a GRU.
+
+Inputs -> LayerNorm -> (Linear, ReLU, LayerNorm) per entry of `hidden_layers` -> GRU -> LayerNorm, all weights orthogonal
+(Yu et al. 2022, "The Surprising Effectiveness of PPO in Cooperative Multi-Agent Games", appendix).
+The GRU always runs over whole sequences; ragged ones come packed, so that no padded step is ever computed.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+
+def orthogonal_linear(in_features: int, out_features: int, gain: float = 1.0) -> nn.Linear:
+    """Linear layer with orthogonal weights of the given gain and zero bias."""
+    layer = nn.Linear(in_features, out_features)
+    nn.init.orthogonal_(layer.weight, gain)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def mlp(in_features: int, sizes: Sequence[int], input_norm: bool = True) -> nn.Sequential:
+    """LayerNorm (optional), then Linear, ReLU and LayerNorm for every size."""
+    layers: list[nn.Module] = [nn.LayerNorm(in_features)] if input_norm else []
+    for size in sizes:
+        layers += [orthogonal_linear(in_features, size, gain=2**0.5), nn.ReLU(), nn.LayerNorm(size)]
+        in_features = size
+    return nn.Sequential(*layers)
+
+
+class RecurrentTrunk(nn.Module):
+    """Features of single steps or whole sequences.
+
+    Args:
+        input_size: width d of an input row.
+        hidden_layers: widths of the layers before the GRU.
+        rnn_size: width H of the GRU; 0 leaves it out.
+        input_norm: normalise the input row first.
+    """
+
+    def __init__(self, input_size: int, hidden_layers: Sequence[int], rnn_size: int, input_norm: bool = True) -> None:
+        super().__init__()
+        self.rnn_size = rnn_size
+        self.base = mlp(input_size, hidden_layers, input_norm)
+        self.output_size = hidden_layers[-1] if hidden_layers else input_size
+        if rnn_size:
+            self.rnn = nn.GRU(self.output_size, rnn_size)
+            self.norm = nn.LayerNorm(rnn_size)
+            self.output_size = rnn_size
+            for name, parameter in self.rnn.named_parameters():
+                if "bias" in name:
+                    nn.init.zeros_(parameter)
+                else:
+                    nn.init.orthogonal_(parameter)
+
+    def step(self, inputs: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """One step: inputs [rows, d], hidden [rows, H] -> features [rows, out], hidden [rows, H]."""
+        features = self.base(inputs)
+        if not self.rnn_size:
+            return features, hidden
+        rnn = self.rnn
+        hidden = torch.gru_cell(
+            features, hidden, rnn.weight_ih_l0, rnn.weight_hh_l0, rnn.bias_ih_l0, rnn.bias_hh_l0
+        )
+        return self.norm(hidden), hidden
+
+    def sequence(self, inputs: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Time-major sequences: inputs [T, S, d], hidden [S, H] or None (zeros) -> features [T, S, out], last hidden."""
+        features = self.base(inputs)
+        if not self.rnn_size:
+            return features, inputs.new_zeros(inputs.shape[1], 0) if hidden is None else hidden
+        features, last = self.rnn(features, None if hidden is None else hidden.unsqueeze(0))
+        return self.norm(features), last[0]
+
+    def packed(self, inputs: Tensor, batch_sizes: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """Ragged sequences in packed order (see `learners.sequences.Packing`).
+
+        inputs [R, d], batch_sizes [T] (CPU, falling), hidden [S, H] or None -> features [R, out].
+        """
+        features = self.base(inputs)
+        if not self.rnn_size:
+            return features
+        start = None if hidden is None else hidden.unsqueeze(0)
+        features = self.rnn(PackedSequence(features, batch_sizes), start)[0].data
+        return self.norm(features)
