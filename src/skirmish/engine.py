@@ -1,17 +1,46 @@
-"""The simulator of battles."""
+"""The simulator of battles: many at once, a battle a row, 16 game loops a second.
 
+    engine = Engine(load_map("3m"), n_battles=64, seed=1)
+    engine.reset(np.ones(64, bool))
+    engine.advance(orders)          # STEP_LOOPS loops; engine.units shows the outcome
+
+Every battle draws from its own random stream, so what happens in it depends neither on the others nor on their number.
+The model is described in docs/skirmish.md.
+"""
+
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skirmish.units import UNIT_NAMES
+from skirmish import engine_kernels as k
+from skirmish.formation import formation
+from skirmish.maps import MapSpec, require_playable
+from skirmish.units import LOOPS_PER_SECOND, UNIT_NAMES, UnitType, load_units
 
 STEP_LOOPS = 8
 """Game loops in an environment step."""
 
 NONE, STOP, MOVE, ATTACK, HEAL = range(5)
 """Kinds of orders: `NONE` leaves the running order as it is."""
+
+COMPILE_SECONDS = 15
+"""About what compiling all kernels costs on a slow machine."""
+
+PUBLIC_FLOATS = (
+    "x",
+    "y",
+    "health",
+    "health_max",
+    "shield",
+    "shield_max",
+    "energy",
+    "weapon_cooldown",
+    "facing",
+)
 
 
 @dataclass
@@ -38,10 +67,15 @@ class Units:
     @classmethod
     def zeros(cls, n_battles: int, types: tuple[str, ...]) -> "Units":
         """Dead units of the given types, one column each, at the origin."""
-        shape = (n_battles, len(types))
+        return cls.over(np.zeros((len(PUBLIC_FLOATS), n_battles, len(types)), dtype=np.float32), types)
+
+    @classmethod
+    def over(cls, floats: NDArray[np.float32], types: tuple[str, ...]) -> "Units":
+        """Dead units whose numbers live in floats [at least 9, B, U], in the order of PUBLIC_FLOATS."""
+        shape = floats.shape[1:]
         indices = np.array([UNIT_NAMES.index(name) for name in types], dtype=np.int8)
-        floats = [np.zeros(shape, dtype=np.float32) for _ in range(9)]
-        return cls(np.tile(indices, (n_battles, 1)), *floats, alive=np.zeros(shape, dtype=np.bool_))
+        fields = {name: floats[i] for i, name in enumerate(PUBLIC_FLOATS)}
+        return cls(type=np.tile(indices, (shape[0], 1)), alive=np.zeros(shape, dtype=np.bool_), **fields)
 
 
 @dataclass
@@ -66,3 +100,170 @@ class Orders:
             np.zeros(shape, dtype=np.float32),
             np.zeros(shape, dtype=np.float32),
         )
+
+
+class Engine:
+    """B battles on one map.
+
+    units: the public view of the battles; pathing, height: the map's grids [32, 32], indexed [x, y];
+    active [B] bool: battles that `advance` plays, the others stand still.
+    Raises MapError if the map cannot be played.
+    """
+
+    def __init__(self, map_spec: MapSpec, n_battles: int, seed: int = 0, profile: str = "multiplayer") -> None:
+        require_playable(map_spec.name)
+        self.map_spec = map_spec
+        self.n_battles = n_battles
+        self.n_agents = map_spec.n_agents
+        self.pathing = map_spec.pathing.copy()
+        self.height = map_spec.height
+        self.active = np.ones(n_battles, dtype=np.bool_)
+        types = map_spec.ally_types + map_spec.enemy_types
+        table = load_units(profile)
+        self._types = [table[name] for name in types]
+        self._floats = np.zeros((k.N_FLOATS, n_battles, len(types)), dtype=np.float32)
+        self._ints = np.full((k.N_INTS, n_battles, len(types)), -1, dtype=np.int16)
+        self._rng = np.empty((n_battles, 4), dtype=np.uint64)
+        self.units = Units.over(self._floats, types)
+        self._stats = np.array([_stats(unit) for unit in self._types], dtype=np.float32)
+        self._hit = np.array([[a.hit(b) if a.weapons else 0.0 for b in self._types] for a in self._types], np.float32)
+        k.compile_kernels()
+        self._start = formation(map_spec, table)
+        self._roomy = _roomy(self.pathing)
+        self._silence = Orders.zeros(n_battles, self.n_agents)
+        for battle, child in enumerate(np.random.SeedSequence(seed).spawn(n_battles)):
+            self._rng[battle] = child.generate_state(4, np.uint64)
+
+    def seed(self, battle: int, seed: int) -> None:
+        """Restart the random stream of one battle from `seed`, as battle 0 of an engine with that seed has it."""
+        self._rng[battle] = np.random.SeedSequence(seed).spawn(1)[0].generate_state(4, np.uint64)
+
+    def reset(self, mask: NDArray[np.bool_]) -> None:
+        """Begin the battles of mask [B] anew and make them active; the enemy has marched for one or two loops."""
+        floats, n = self._floats, self.n_agents
+        floats[:, mask] = 0.0
+        self._ints[:, mask] = -1
+        self.units.alive[mask] = True
+        self.active[mask] = True
+        for field, values in (
+            (k.HEALTH, [unit.health for unit in self._types]),
+            (k.HEALTH_MAX, [unit.health for unit in self._types]),
+            (k.SHIELD, [unit.shield for unit in self._types]),
+            (k.SHIELD_MAX, [unit.shield for unit in self._types]),
+            (k.X, self._start.x),
+            (k.Y, self._start.y),
+            (k.FACE_X, self._start.face_x),
+            (k.FACE_Y, self._start.face_y),
+            (k.GOAL_X, self._start.goal_x),
+            (k.GOAL_Y, self._start.goal_y),
+        ):
+            floats[field, mask] = values
+        self._ints[k.ORDER, mask, :n] = k.IDLE
+        self._ints[k.ORDER, mask, n:] = k.SCANNING
+        self._play(mask, self._silence, self._march(mask))
+
+    def advance(self, orders: Orders, loops: int = STEP_LOOPS) -> None:
+        """Give the orders and play `loops` game loops of every active battle; the orders act from the first loop."""
+        self._play(self.active, orders, np.full(self.n_battles, loops, dtype=np.int64))
+
+    def snapshot(self) -> dict[str, NDArray]:
+        """Copies of everything that changes; `restore` brings the battles back to the bit."""
+        return {
+            "floats": self._floats.copy(),
+            "ints": self._ints.copy(),
+            "alive": self.units.alive.copy(),
+            "active": self.active.copy(),
+            "rng": self._rng.copy(),
+        }
+
+    def restore(self, snapshot: dict[str, NDArray]) -> None:
+        """Return to a snapshot of an engine with the same map and number of battles; ValueError if they differ."""
+        mine = self.snapshot()
+        for name, array in mine.items():
+            if name not in snapshot or snapshot[name].shape != array.shape:
+                raise ValueError(
+                    f'The snapshot does not fit this engine: "{name}" should have the shape {array.shape}.'
+                )
+        self._floats[...] = snapshot["floats"]
+        self._ints[...] = snapshot["ints"]
+        self.units.alive[...] = snapshot["alive"]
+        self.active[...] = snapshot["active"]
+        self._rng[...] = snapshot["rng"]
+
+    def close(self) -> None:
+        """Nothing to release; every engine has this method."""
+
+    def _march(self, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+        loops = np.zeros(self.n_battles, dtype=np.int64)
+        k.draw_march(mask, self._rng, loops)
+        return loops
+
+    def _play(self, rows: NDArray[np.bool_], orders: Orders, loops: NDArray[np.int64]) -> None:
+        k.advance(
+            rows,
+            loops,
+            orders.kind,
+            orders.target,
+            orders.x,
+            orders.y,
+            self._floats,
+            self._ints,
+            self.units.alive,
+            self._rng,
+            self._stats,
+            self._hit,
+            self.pathing,
+            self._roomy,
+            self.n_agents,
+        )
+
+
+def warm_up(notify: Callable[[str], None] | None = None) -> None:
+    """Load the kernels of engine and rules, compiling those that no cache holds; a second call costs nothing.
+
+    notify gets one line before a compilation.
+    """
+    from skirmish import rules_kernels  # the rules build on this module
+
+    if notify is not None and not (k.advance.signatures or _cached()):
+        notify(f"compiling the battle kernels (once, about {COMPILE_SECONDS} s)...")
+    k.compile_kernels()
+    rules_kernels.compile_kernels()
+
+
+def _cached() -> bool:
+    """Whether Numba's cache holds the engine's main kernel as it stands in the source."""
+    source = Path(k.__file__)
+    indices = Path(k.advance.stats.cache_path).glob("engine_kernels.advance-*.nbi")
+    return any(index.stat().st_mtime >= source.stat().st_mtime for index in indices)
+
+
+def _roomy(pathing: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Cells whose eight neighbours are walkable like themselves: no terrain test is needed there."""
+    roomy = np.zeros_like(pathing)
+    windows = np.lib.stride_tricks.sliding_window_view(pathing, (3, 3))
+    roomy[1:-1, 1:-1] = windows.all(axis=(2, 3))
+    return roomy
+
+
+def _stats(unit: UnitType) -> list[float]:
+    """The row of `engine_kernels`' table of statistics, in cells and loops."""
+    weapon = unit.weapons[0]
+    turn = math.radians(unit.turn_rate_deg / LOOPS_PER_SECOND)
+    row = {
+        k.SPEED: unit.speed / LOOPS_PER_SECOND,
+        k.RANGE: weapon.range,
+        k.SCAN: weapon.scan_range,
+        k.SLOP: weapon.range_slop,
+        k.RADIUS: unit.radius,
+        k.SEPARATION: unit.separation_radius,
+        k.CLEARANCE: unit.inner_radius if unit.inner_radius is not None else unit.separation_radius,
+        k.PERIOD: weapon.period_s * LOOPS_PER_SECOND,
+        k.SWING_TIME: weapon.damage_point_s * LOOPS_PER_SECOND,
+        k.TURN_COS: math.cos(turn),
+        k.TURN_SIN: math.sin(turn),
+        k.AIM_COS: math.cos(math.radians(weapon.arc_deg / 2 + weapon.arc_slop_deg)),
+        k.EARLIEST: weapon.random_delay_s[0] * LOOPS_PER_SECOND,
+        k.LATEST: weapon.random_delay_s[1] * LOOPS_PER_SECOND,
+    }
+    return [row[field] for field in range(k.N_STATS)]

@@ -1,0 +1,106 @@
+"""Engine and rules together: B battles of one SMAC map, stepped and observed at once.
+
+    battles = Battles("3m", n_battles=64, seed=1)
+    obs, state, avail = battles.frame()
+    battles.reset()
+    battles.observe(obs, state, avail)
+    result = battles.step(actions)          # actions [64, 3]; result.reward, result.terminated, ... [64]
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skirmish.engine import Engine, warm_up
+from skirmish.maps import require_playable
+from skirmish.rules import Rules, StepResult
+
+Bools = NDArray[np.bool_]
+
+
+class Battles:
+    """`n_battles` battles on a playable map; keyword arguments are those of SMAC's environment (`options.RuleOptions`).
+
+    Axes: B battles, n agents, A actions. Every battle has its own random stream, spawned from `seed`.
+    notify gets one line if the kernels have to be compiled first.
+    Raises MapError for a map that cannot be played, SettingError for a wrong argument.
+    """
+
+    def __init__(
+        self,
+        map_name: str,
+        n_battles: int = 1,
+        seed: int = 0,
+        notify: Callable[[str], None] | None = print,
+        **smac_kwargs: Any,
+    ) -> None:
+        self.map_spec = require_playable(map_name)
+        warm_up(notify)
+        self.rules = Rules(self.map_spec, n_battles, **smac_kwargs)
+        self.engine = Engine(self.map_spec, n_battles, seed)
+        self.n_battles = n_battles
+        self.n_agents = self.rules.n_agents
+        self.n_enemies = self.rules.n_enemies
+        self.n_actions = self.rules.n_actions
+        self.episode_limit = self.rules.episode_limit
+        self.obs_size = self.rules.obs_size
+        self.state_size = self.rules.state_size
+
+    def frame(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]:
+        """New arrays obs [B, n, obs_size], state [B, state_size], avail [B, n, A] for `observe`."""
+        return self.rules.frame()
+
+    def reset(self, rows: Bools | None = None) -> None:
+        """Begin new episodes in the given rows [B] (None: all)."""
+        mask = np.ones(self.n_battles, dtype=np.bool_) if rows is None else rows
+        self.engine.reset(mask)
+        self.rules.start(self.engine.units, mask)
+
+    def observe(
+        self,
+        obs: NDArray[np.float32],
+        state: NDArray[np.float32],
+        avail: NDArray[np.int32],
+        rows: Bools | None = None,
+    ) -> None:
+        """Write the current frame into the arrays, which may be strided views; other rows stay as they are."""
+        self.rules.observe(self.engine.units, obs, state, avail, rows)
+
+    def step(self, actions: NDArray[np.int64], rows: Bools | None = None) -> StepResult:
+        """Play one environment step in the given rows [B] (None: all) with actions [B, n]; the others stand still.
+
+        Raises IllegalActionError, before anything has moved, naming battle, agent and action.
+        """
+        engine = self.engine
+        orders = self.rules.orders(engine.units, actions, rows)
+        engine.active[:] = True if rows is None else rows
+        engine.advance(orders, self.rules.options.step_mul)
+        return self.rules.step(engine.units, rows)
+
+    def get_env_info(self) -> dict[str, Any]:
+        """SMAC's description of sizes and features, and `n_enemies`."""
+        return self.rules.get_env_info()
+
+    def get_stats(self) -> dict[str, float]:
+        """SMAC's statistics over all battles since the start."""
+        return self.rules.get_stats()
+
+    def snapshot(self) -> dict[str, NDArray[Any]]:
+        """Copies of everything that changes, under flat names."""
+        saved = {f"engine.{name}": array for name, array in self.engine.snapshot().items()}
+        return saved | {f"rules.{name}": array for name, array in self.rules.snapshot().items()}
+
+    def restore(self, saved: dict[str, NDArray[Any]]) -> None:
+        """Return to a snapshot of equal map, arguments and number of battles, to the bit."""
+        parts: dict[str, dict[str, NDArray[Any]]] = {"engine": {}, "rules": {}}
+        for name, array in saved.items():
+            part, _, field = name.partition(".")
+            parts[part][field] = array
+        self.engine.restore(parts["engine"])
+        self.rules.restore(parts["rules"])
+
+    def close(self) -> None:
+        """Release the engine."""
+        self.engine.close()
