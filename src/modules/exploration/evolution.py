@@ -153,7 +153,7 @@ class AuxiliaryEvolution:
         device: torch.device | str = "cpu",
     ) -> None:
         n_elite = elite_size(population, elite_fraction)
-        if n_auxiliaries > n_elite:
+        if not 1 <= n_auxiliaries <= n_elite:
             raise ValueError(
                 f"{n_auxiliaries} auxiliaries cannot be chosen from an elite of {n_elite} "
                 f"({elite_fraction} of {population}); raise cem_population_size or cem_elite_fraction"

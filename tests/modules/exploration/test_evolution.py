@@ -245,9 +245,10 @@ def test_resumes_from_a_checkpoint_file() -> None:
     assert resumed.history == whole.history
 
 
-def test_an_elite_too_small_for_the_auxiliaries_is_refused() -> None:
-    with pytest.raises(ValueError, match="30 auxiliaries cannot be chosen from an elite of 20"):
-        make(n_auxiliaries=30)
+@pytest.mark.parametrize("n_auxiliaries", [0, 30])
+def test_a_number_of_auxiliaries_that_the_elite_cannot_give_is_refused(n_auxiliaries: int) -> None:
+    with pytest.raises(ValueError, match=f"{n_auxiliaries} auxiliaries cannot be chosen from an elite of 20"):
+        make(n_auxiliaries=n_auxiliaries)
 
 
 def test_probes_without_a_choice_are_refused() -> None:
