@@ -5,6 +5,7 @@
 
 from typing import Any
 
+from components.asymmetric_buffer import AsymmetricBuffer
 from components.episode_buffer import ReplayBuffer
 
-REGISTRY: dict[str, Any] = {"replay": ReplayBuffer}
+REGISTRY: dict[str, Any] = {"replay": ReplayBuffer, "asymmetric": AsymmetricBuffer}

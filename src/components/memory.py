@@ -1,6 +1,9 @@
-"""How large buffers are, in which dtypes they keep their fields, and whether the machine has room for them."""
+"""In which dtypes buffers keep their fields, and whether the machine has room for them."""
 
 from __future__ import annotations
+
+import shutil
+from pathlib import Path
 
 import psutil
 import torch
@@ -17,19 +20,22 @@ def compact_dtype(key: str, dtype: torch.dtype) -> torch.dtype:
     return torch.bool if key in ("avail_actions", "filled") else dtype
 
 
-def free_memory(device: str | torch.device) -> int:
-    """Bytes free on `device`."""
-    if torch.device(device).type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+def free_memory(place: str | torch.device | Path) -> int:
+    """Bytes free on a device, or on the disk that holds a folder."""
+    if isinstance(place, Path):
+        return shutil.disk_usage(place).free
+    if torch.device(place).type == "cuda":
+        return int(torch.cuda.mem_get_info(place)[0])
     return int(psutil.virtual_memory().available)
 
 
-def require_memory(n_bytes: int, device: str | torch.device, what: str, size: int) -> None:
+def require_memory(n_bytes: int, place: str | torch.device | Path, what: str, size: int) -> None:
     """Raise `UserError` with the figures if `what`, which holds `size` items, needs more bytes than are free."""
-    free = free_memory(device)
+    free = free_memory(place)
     if n_bytes > free:
         fits = int(size * free * 0.9 / n_bytes)
+        where = f"on the disk of {place}" if isinstance(place, Path) else f"in the memory of {place}"
         raise UserError(
-            f"{what} need {n_bytes / GIB:.1f} GiB, and {free / GIB:.1f} GiB are free on {device}. "
-            f"Set buffer_size to {fits} or less."
+            f"{what} need {n_bytes / GIB:.1f} GiB, and {free / GIB:.1f} GiB are free {where}. "
+            f"At most {fits} instead of {size} would fit."
         )
