@@ -105,7 +105,7 @@ class SegmentStore:
         self._segments.clear()
         self._unflushed.clear()
         first, end = int(state["first"]), int(state["end"])
-        if "rows" in state:
+        if "rows" in state or end == first:
             self.first = self.end = first
             if end > first:
                 self.append({key: value.numpy() for key, value in state["rows"].items()})
