@@ -21,6 +21,7 @@ __all__ = [
     "build_q_lambda_targets",
     "build_target_q",
     "build_td_lambda_targets",
+    "build_vtrace_targets",
 ]
 
 
@@ -65,7 +66,7 @@ def build_q_lambda_targets(
     gamma: float,
     td_lambda: float,
 ) -> Tensor:
-    """Q(lambda) targets with off-policy corrections [B, T-1, A] (Harutyunyan et al., 2016, eq. 4).
+    """Q(lambda) targets with off-policy corrections [B, T-1, A] (Harutyunyan et al., 2016).
 
     `exp_qvals` [B, T, A]: expectation (or maximum) of Q under the target policy; `qvals` [B, T or T-1, A]: Q of the
     action taken. target_t = q_t + sum_k (gamma lambda)^k delta_(t+k), with delta_t = r_t + gamma exp_q_(t+1) - q_t.
@@ -114,6 +115,34 @@ def build_nstep_returns(
         # A frame behind the last real step keeps its value: it is what a truncated episode bootstraps from.
         returns = torch.cat((torch.where(valid, step, now), values[:, -1:]), dim=1)
     return torch.where(valid, returns[:, :-1], 0.0)
+
+
+def build_vtrace_targets(
+    rewards: Tensor,
+    terminated: Tensor,
+    mask: Tensor,
+    values: Tensor,
+    ratios: Tensor,
+    gamma: float,
+    lambd: float,
+) -> tuple[Tensor, Tensor]:
+    """V-trace advantages and value targets (Espeholt et al., 2018, eq. 1, with lambda as in their remark 2).
+
+    `rewards`, `terminated`, `mask` [B, T, ...], `values` [B, T+1, ...]; `ratios` [B, T, ...] is pi / mu of the (joint)
+    action taken, truncated at 1 here for both of V-trace's weights. The advantage of a step leaves the step's own ratio
+    out: whoever uses it weights its sample. With ratios of 1 the results are those of `build_gae_targets`.
+    """
+    now = values[:, :-1]
+    n_steps = now.shape[1]
+    valid = mask[:, :n_steps].expand_as(now) > 0
+    goes_on = (terminated[:, :n_steps] == 0).expand_as(now)
+    weights = ratios.clamp(max=1.0).expand_as(now)
+    bootstrap = torch.where(goes_on, values[:, 1:], 0.0)
+    deltas = torch.where(valid, rewards[:, :n_steps] + gamma * bootstrap - now, 0.0)
+    carry = gamma * lambd * (goes_on & valid).to(values.dtype)
+    corrections = _backward_sum(weights * deltas, carry * weights)
+    ahead = torch.cat((corrections[:, 1:], torch.zeros_like(corrections[:, :1])), dim=1)
+    return torch.where(valid, deltas + carry * ahead, 0.0), torch.where(valid, now + corrections, 0.0)
 
 
 def _backward_sum(terms: Tensor, decay: Tensor) -> Tensor:
