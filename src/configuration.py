@@ -1,0 +1,321 @@
+"""From the command line to one validated configuration: default <- environment <- algorithm <- `with key=value`.
+
+The YAML files are the schema: a key is legal if one of them names it, and its type is the type of the first value it
+was given. `RANGES` and `CHOICES` add what a type cannot say. Every mistake is a `UserError`: one sentence that names
+the key or file, what is wrong, and the nearest valid name.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from utils.errors import UserError, nearest
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIG_DIR = ROOT / "src" / "config"
+
+INFINITY = math.inf
+
+# key -> (lowest, highest); the bounds belong to the range
+RANGES: dict[str, tuple[float, float]] = {
+    "t_max": (1, INFINITY),
+    "max_episodes": (0, INFINITY),
+    "max_minutes": (0, INFINITY),
+    "stop_win_rate": (0, 1),
+    "stop_evaluations": (1, INFINITY),
+    "batch_size_run": (1, 4096),
+    "seed": (0, 2**31 - 1),
+    "test_interval": (1, INFINITY),
+    "test_nepisode": (1, INFINITY),
+    "log_interval": (1, INFINITY),
+    "runner_log_interval": (1, INFINITY),
+    "learner_log_interval": (1, INFINITY),
+    "save_model_interval": (1, INFINITY),
+    "save_every_episodes": (0, INFINITY),
+    "checkpoint_interval": (0, INFINITY),
+    "load_step": (0, INFINITY),
+    "torch_threads": (1, 1024),
+    "accumulate_gradients": (1, INFINITY),
+    "batch_size": (1, INFINITY),
+    "buffer_size": (1, INFINITY),
+    "gamma": (0, 1),
+    "gae_lambda": (0, 1),
+    "td_lambda": (0, 1),
+    "lr": (0, 10),
+    "critic_lr": (0, 10),
+    "optim_eps": (0, 1),
+    "grad_norm_clip": (0, INFINITY),
+    "rnn_hidden_dim": (1, 65536),
+    "epsilon_start": (0, 1),
+    "epsilon_finish": (0, 1),
+    "epsilon_anneal_time": (1, INFINITY),
+    "cem_elite_fraction": (0, 1),
+    "num_auxiliary_agents": (0, 4096),
+    "env_args.step_mul": (1, 1024),
+    "env_args.reward_scale_rate": (1e-9, INFINITY),
+}
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "env_args.engine": ("auto", "skirmish", "starcraft2"),
+    "env_args.difficulty": ("1", "2", "3", "4", "5", "6", "7", "8", "9", "A"),
+}
+
+# Keys whose default happens to be a whole number but which take any number.
+_REAL = re.compile(r"(^|[._])(reward_\w+|\w+_(coef|clip|scale|delta|weight|std|beta)|move_amount|beta|temperature)$")
+
+
+# --- the command line ------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class CommandLine:
+    """PyMARL's two options taken out of the arguments; `rest` is sacred's."""
+
+    algorithm: str | None = None
+    environment: str | None = None
+    help: bool = False
+    rest: list[str] = field(default_factory=list)
+
+
+def read_command_line(arguments: Sequence[str]) -> CommandLine:
+    """Take `--config` and `--env-config`, each as `=x` or ` x`, and `-h`/`--help` out of the arguments."""
+    line = CommandLine()
+    found: dict[str, str] = {}
+    pending = list(arguments)
+    while pending:
+        argument = pending.pop(0)
+        option, equals, value = argument.partition("=")
+        if option in ("--config", "--env-config"):
+            if not equals:
+                value = pending.pop(0) if pending and not pending[0].startswith("-") else ""
+            if value in ("", "with"):
+                raise UserError(f"{option} needs a name, as in {option}={'mappo' if option == '--config' else 'sc2'}.")
+            if option in found:
+                raise UserError(f"{option} was given twice: {found[option]} and {value}.")
+            found[option] = value
+        elif argument in ("-h", "--help"):
+            line.help = True
+        else:
+            line.rest.append(argument)
+    line.algorithm, line.environment = found.get("--config"), found.get("--env-config")
+    return line
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which `5e-4` is a number, as people mean it, and a key given twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
+        twice = {key for key in keys if keys.count(key) > 1}
+        if twice:
+            raise yaml.MarkedYAMLError(problem=f'"{min(map(str, twice))}" is given twice', problem_mark=node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+def overlay_names(folder: str) -> list[str]:
+    """Return the names of the overlays in config/algs or config/envs, nested ones as `folder/name`."""
+    base = CONFIG_DIR / folder
+    return sorted(str(path.relative_to(base).with_suffix("")) for path in base.rglob("*.yaml"))
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file that holds a mapping."""
+    shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise UserError(f"{shown}{line} is not valid YAML: {error.problem}.") from None
+    except (OSError, yaml.YAMLError) as error:
+        raise UserError(f"{shown} cannot be read: {error}.") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise UserError(f"{shown} must hold `key: value` lines, not a {type(content).__name__}.")
+    return content
+
+
+def load_overlay(folder: str, name: str) -> dict[str, Any]:
+    """Read config/<folder>/<name>.yaml; `folder` is "algs" or "envs"."""
+    known = overlay_names(folder)
+    stem = name.removesuffix(".yaml")
+    if stem not in known:
+        what = "algorithm" if folder == "algs" else "environment"
+        raise UserError(
+            f'There is no {what} "{name}" in src/config/{folder}/.{nearest(stem, known)} Known: {", ".join(known)}.'
+        )
+    return load_yaml(CONFIG_DIR / folder / f"{stem}.yaml")
+
+
+def compose(algorithm: str | None, environment: str | None = None) -> dict[str, Any]:
+    """Lay the environment's file and then the algorithm's over the defaults.
+
+    Without an environment the one that the defaults name is taken.
+    """
+    if algorithm is None:
+        names = ", ".join(overlay_names("algs"))
+        raise UserError(f"Which algorithm? Add --config=NAME, one of: {names} (`--help` shows examples).")
+    config = load_yaml(CONFIG_DIR / "default.yaml")
+    for folder, name in (("envs", environment or str(config["env"])), ("algs", algorithm)):
+        config = overlay(config, load_overlay(folder, name), f"src/config/{folder}/{name}.yaml")
+    return config
+
+
+def overlay(base: Mapping[str, Any], upper: Mapping[str, Any], source: str, prefix: str = "") -> dict[str, Any]:
+    """Return `base` with `upper` laid over it, mappings merged; values must keep the type `base` gives them."""
+    merged = copy.deepcopy(dict(base))
+    for key, value in upper.items():
+        path = f"{prefix}{key}"
+        old = merged.get(key)
+        if isinstance(old, dict) and isinstance(value, Mapping):
+            merged[key] = overlay(old, value, source, f"{path}.")
+        else:
+            merged[key] = _checked(path, value, old, f"{source}: ") if key in merged else copy.deepcopy(value)
+    return merged
+
+
+# --- `with key=value` ------------------------------------------------------------------------------------------------
+
+
+def dotted(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every key with its value, nested ones as `a.b`, mappings themselves included."""
+    for key, value in config.items():
+        yield f"{prefix}{key}", value
+        if isinstance(value, Mapping):
+            yield from dotted(value, f"{prefix}{key}.")
+
+
+def parse_updates(config: Mapping[str, Any], updates: Sequence[str]) -> dict[str, Any]:
+    """Turn `["t_max=100", "env_args.map_name=8m"]` into a nested dict of values with the types of `config`.
+
+    An item without "=" names a YAML or JSON file of keys (sacred's named configuration).
+    """
+    result: dict[str, Any] = {}
+    known = dict(dotted(config))
+    for update in updates:
+        path, equals, text = (part.strip() for part in update.partition("="))
+        if not equals:
+            if not Path(path).is_file():
+                raise UserError(f'After "with" come key=value pairs or a YAML file; "{path}" is neither.')
+            for key, value in dotted(load_yaml(Path(path))):
+                if not isinstance(value, Mapping):
+                    _set(result, key, _checked(key, value, _default(known, key), f"{path}: "))
+            continue
+        if not path or not text:
+            raise UserError(f'"{update}" is not of the form key=value.')
+        _set(result, path, _checked(path, _value_of(text, _default(known, path)), _default(known, path)))
+    return result
+
+
+def _default(known: Mapping[str, Any], path: str) -> Any:
+    """Return the present value of a key; unknown keys are an error with the nearest known one."""
+    if path in known:
+        return known[path]
+    parent = path.rpartition(".")[0]
+    if parent and known.get(parent) == {}:  # an empty mapping is free-form
+        return None
+    same_leaf = [key for key in known if key.rpartition(".")[2] == path.rpartition(".")[2]]
+    hint = f' Did you mean "{same_leaf[0]}"?' if same_leaf else nearest(path, known)
+    raise UserError(f'Unknown key "{path}".{hint}')
+
+
+def _set(target: dict[str, Any], path: str, value: Any) -> None:
+    *parents, leaf = path.split(".")
+    for parent in parents:
+        target = target.setdefault(parent, {})
+    target[leaf] = value
+
+
+def _value_of(text: str, default: Any) -> Any:
+    """Read the text of a `key=text` argument as the kind of value that `default` is."""
+    if isinstance(default, str):
+        quoted = len(text) >= 2 and text[0] == text[-1] and text[0] in "'\""
+        return text[1:-1] if quoted else text
+    if isinstance(default, list) and not text.startswith(("[", "(")):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        try:
+            return yaml.load(text, _Loader)
+        except yaml.YAMLError:
+            return text
+
+
+# --- types and ranges ------------------------------------------------------------------------------------------------
+
+
+def _checked(path: str, value: Any, default: Any, where: str = "") -> Any:
+    """Return `value` in the type of `default`, within the key's range; else a `UserError`."""
+    value = _typed(path, value, default, where)
+    choices = CHOICES.get(path)
+    if choices and value not in choices:
+        raise UserError(f'{where}{path}={value!r} is not one of {", ".join(choices)}.{nearest(value, choices)}')
+    if path in RANGES and isinstance(value, int | float):
+        low, high = RANGES[path]
+        if not low <= value <= high:
+            bounds = f"at least {low:g}" if high == INFINITY else f"between {low:g} and {high:g}"
+            raise UserError(f"{where}{path}={value} is out of range; it must be {bounds}.")
+    return value
+
+
+def _typed(path: str, value: Any, default: Any, where: str) -> Any:
+    def wrong(expected: str) -> UserError:
+        return UserError(f"{where}{path}={value!r} is not {expected}.")
+
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise wrong("True or False")
+    elif isinstance(default, int | float):
+        number = _number(value)
+        if number is None:
+            raise wrong("a number")
+        if isinstance(default, float) or _REAL.search(path):
+            return float(number) if isinstance(default, float) else number
+        if number != int(number):
+            raise wrong("a whole number")
+        return int(number)
+    elif isinstance(default, str):
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return str(value)
+        if not isinstance(value, str):
+            raise wrong("text")
+    elif isinstance(default, list):
+        if not isinstance(value, list | tuple):
+            raise wrong("a list, as in [64, 64]")
+        return list(value)
+    elif isinstance(default, dict):
+        if not isinstance(value, Mapping):
+            raise wrong("a mapping of keys to values")
+    elif path == "seed" and value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        raise wrong("a whole number")
+    return value
+
+
+def _number(value: Any) -> int | float | None:
+    """Return a finite number, also one written as text such as "5e-4"; None where it is none."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,1 @@
+"""Training, evaluation and checkpoints: assembles the parts and knows no algorithm by name."""

@@ -1,0 +1,148 @@
+"""Everything a run needs to go on as if it had never stopped, in one file that is always whole.
+
+`results/models/<token>/checkpoint.pt` holds the state; `checkpoint.json` beside it says whose it is, so that
+`resume=auto` finds the newest one of the same configuration without opening any.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import random
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from utils.errors import UserError
+
+FORMAT = 1
+FILE, LABEL = "checkpoint.pt", "checkpoint.json"
+
+# Keys that may differ between a run and its continuation: budgets, records, and how it was started.
+_FREE = frozenset(
+    {
+        *("seed", "resume", "t_max", "max_episodes", "max_minutes", "stop_win_rate", "stop_evaluations"),
+        *("log_interval", "use_tensorboard", "label", "local_results_path", "repeat_id", "render", "save_replay"),
+        *("save_model", "save_model_interval", "save_every_episodes", "checkpoint_interval"),
+        *("checkpoint_path", "load_step", "evaluate", "use_cuda", "device", "torch_threads"),
+    }
+)
+
+
+def configuration_hash(config: Mapping[str, Any]) -> str:
+    """Return a hash of what makes two runs the same experiment; the seed is compared apart."""
+    kept = {key: value for key, value in config.items() if key not in _FREE}
+    kept["env_args"] = {key: value for key, value in dict(kept.get("env_args") or {}).items() if key != "seed"}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Call `write` with a temporary name, force it to the disk, and give it its name in one step."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def save(folder: Path, state: Mapping[str, Any], label: Mapping[str, Any]) -> Path:
+    """Write the state and its label into `folder`; return the checkpoint's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {"format": FORMAT, **state}
+    write_atomically(folder / FILE, lambda path: torch.save(content, path))
+    write_atomically(folder / LABEL, lambda path: _write_text(path, json.dumps(dict(label), indent=2, default=str)))
+    return folder / FILE
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a checkpoint (tensors, numbers, text and containers only; nothing in it is executed)."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        reason = str(error).split("\n")[0]
+        raise UserError(f"The checkpoint {path} cannot be read: {reason}.") from None
+    found = state.get("format") if isinstance(state, dict) else None
+    if found != FORMAT:
+        raise UserError(f"The checkpoint {path} has format {found}; this version reads format {FORMAT}.")
+    return state
+
+
+def newest(models: Path, configuration: str, seed: int | None) -> Path | None:
+    """Return the newest checkpoint under `models` of this configuration (and of this seed unless None)."""
+    found: list[tuple[float, Path]] = []
+    for label_path in models.glob(f"*/{LABEL}"):
+        try:
+            label = json.loads(label_path.read_text(encoding="utf-8"))
+            if label["configuration"] == configuration and seed in (None, label["seed"]):
+                checkpoint = label_path.with_name(FILE)
+                found.append((checkpoint.stat().st_mtime, checkpoint))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # not one of ours, or its run is being removed
+    return max(found)[1] if found else None
+
+
+def find(resume: str, models: Path, config: Mapping[str, Any]) -> Path | None:
+    """Resolve the key `resume`: a checkpoint, a folder that holds one, or "auto" (None where there is none yet)."""
+    if resume == "auto":
+        return newest(models, configuration_hash(config), config.get("seed"))
+    path = Path(resume)
+    path = path / FILE if path.is_dir() else path
+    if not path.is_file():
+        raise UserError(f'resume="{resume}" names no checkpoint; give its folder, its file, or "auto".')
+    return path
+
+
+def require_same(checkpoint: Path, config: Mapping[str, Any]) -> int:
+    """Return the checkpoint's seed; raise a `UserError` that names the keys in which its configuration differs."""
+    try:
+        label = json.loads(checkpoint.with_name(LABEL).read_text(encoding="utf-8"))
+        seed, theirs = int(label["seed"]), dict(label["config"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"The checkpoint {checkpoint} has no readable {LABEL} beside it.") from None
+    if config["seed"] not in (None, seed):
+        raise UserError(f"The checkpoint {checkpoint} is of seed {seed}, not {config['seed']}.")
+    if configuration_hash(theirs) != configuration_hash(config):
+        different = sorted(key for key in {*theirs, *config} - _FREE if theirs.get(key) != config.get(key))
+        raise UserError(f"The checkpoint {checkpoint} is of another configuration: {', '.join(different)} differ.")
+    return seed
+
+
+def random_state() -> dict[str, Any]:
+    """Return the state of the global generators of Python, NumPy and torch."""
+    kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    state: dict[str, Any] = {
+        "python": random.getstate(),
+        "numpy": [str(kind), [int(key) for key in keys], int(position), int(has_gauss), float(cached)],
+        "torch": torch.get_rng_state(),
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state_all()
+    return state
+
+
+def set_random_state(state: Mapping[str, Any]) -> None:
+    """Set the global generators to `random_state()`."""
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))
+    kind, keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((kind, np.array(keys, dtype=np.uint32), position, has_gauss, cached))
+    torch.set_rng_state(state["torch"])
+    if "cuda" in state and torch.cuda.device_count() == len(state["cuda"]):
+        torch.cuda.set_rng_state_all(state["cuda"])

@@ -1,0 +1,1 @@
+"""What a run leaves behind and shows meanwhile: observers, progress, milestones, resources."""
