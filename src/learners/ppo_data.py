@@ -11,12 +11,12 @@ from learners.sequences import Packing
 
 @dataclass(frozen=True)
 class PPOData:
-    """B padded sequences of T steps, n agents, k critic rows a step (n, or 1 where the agents share a row), v value heads.
+    """B padded sequences of T steps, n agents, k critic rows a step (n, or 1 shared by all), v value heads.
 
     actor_inputs [B, T, n, d]; avail_actions [B, T, n, A] (nonzero: legal); actions [B, T, n] int64;
     old_log_probs [B, T, n] of the policy at the start of the update; advantages [B, T, n];
     policy_mask [B, T, n] bool: the steps that count for the policy;
-    critic_inputs [B, T, k, c]; returns [B, T, k, v] in units of reward; old_values [B, T, k, v] as the critic put them out;
+    critic_inputs [B, T, k, c]; returns [B, T, k, v] in units of reward; old_values [B, T, k, v] in the critic's;
     value_mask [B, T, k] bool: the steps that count for the critic;
     weights [B, T, n] and value_weights [B, T, k]: factors on each sample's loss (importance weights), None for 1;
     actor_hidden [B, n, H] and critic_hidden [B, k, H]: where the sequences start, None for zeros.
@@ -49,8 +49,7 @@ class PPOData:
 
     @classmethod
     def cat(cls, parts: Sequence["PPOData"]) -> "PPOData":
-        """Join along B. Shorter parts are padded in time by masked steps; a part's missing weights are ones, its missing
-        hidden states zeros."""
+        """Join along B; shorter parts get masked steps, missing weights become ones and missing hidden states zeros."""
         time = max(part.actions.shape[1] for part in parts)
         joined: dict[str, Tensor | None] = {}
         for field in fields(cls):

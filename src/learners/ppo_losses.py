@@ -15,7 +15,9 @@ def policy_entropy(log_probs: Tensor, illegal: Tensor) -> Tensor:
     return -(log_probs.exp() * log_probs.masked_fill(illegal, 0.0)).sum(dim=-1)
 
 
-def clipped_surrogate(log_probs: Tensor, old_log_probs: Tensor, advantages: Tensor, eps_clip: float) -> tuple[Tensor, Tensor]:
+def clipped_surrogate(
+    log_probs: Tensor, old_log_probs: Tensor, advantages: Tensor, eps_clip: float
+) -> tuple[Tensor, Tensor]:
     """PPO's objective per sample, to be maximised, and the ratio of probabilities (Schulman et al. 2017, eq. 7)."""
     ratio = (log_probs - old_log_probs).exp()
     return torch.min(ratio * advantages, ratio.clamp(1 - eps_clip, 1 + eps_clip) * advantages), ratio

@@ -88,7 +88,7 @@ class PPOTrainer:
     def log_probs(
         self, inputs: Tensor, avail_actions: Tensor, actions: Tensor, mask: Tensor, hidden: Tensor | None = None
     ) -> Tensor:
-        """Log-probabilities [B, T, n] of actions [B, T, n] under the present actor; 0 past a sequence's last true mask."""
+        """Log-probabilities [B, T, n] of the actions under the present actor; 0 past a sequence's last true mask."""
         packing = Packing.of(mask)
         logits = self._logits(packing, packing.pack(inputs), packing.start(hidden), inputs, hidden)
         log_probs = masked_log_softmax(logits, packing.pack(avail_actions) == 0)
@@ -146,12 +146,13 @@ class PPOTrainer:
             entropy = policy_entropy(all_log_probs, rows.illegal)
             pg_loss = -(objective * rows.weights).sum() / n_counted
             mean_entropy = (entropy * rows.weights).sum() / n_counted
-            (pg_loss - settings.entropy_coef * mean_entropy).backward()  # type: ignore[no-untyped-call]
+            (pg_loss - settings.entropy_coef * mean_entropy).backward()
             with torch.no_grad():
                 clipped = ((ratio - 1).abs() > settings.eps_clip) & (rows.weights > 0)
                 logged["pg_loss"] += pg_loss.detach()
                 logged["entropy"] += mean_entropy.detach()
                 logged["ratio"] += (ratio * rows.weights).sum() / n_counted
+                logged["pi_max"] += (all_log_probs.amax(dim=-1).exp() * rows.weights).sum() / n_counted
                 logged["clip_fraction"] += clipped.sum() / n_counted
         logged["agent_grad_norm"] = _apply(self.actor_optimizer, settings.grad_norm_clip)
         return logged
@@ -168,7 +169,7 @@ class PPOTrainer:
             clip = settings.eps_clip if settings.value_clip else 0.0
             losses = value_loss(values, rows.old_values, rows.targets, clip, settings.huber_delta)
             loss = (losses * rows.weights.unsqueeze(1)).sum() / n_counted
-            (loss * settings.value_loss_coef).backward()  # type: ignore[no-untyped-call]
+            (loss * settings.value_loss_coef).backward()
             total += loss.detach()
         return {"critic_loss": total, "critic_grad_norm": _apply(self.critic_optimizer, settings.grad_norm_clip)}
 

@@ -4,6 +4,7 @@ A policy's sequences end with their agent's life, a critic's with their episode,
 of the batch. `Packing` turns masks into row numbers once; what a network needs is then one `index_select` away.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,7 +26,7 @@ class Packing:
 
     @classmethod
     def of(cls, mask: Tensor, episodes: Tensor | None = None) -> "Packing":
-        """Pack the sequences of mask [B, T, k] (bool) up to each one's last true step; sequences without one are left out.
+        """Pack the sequences of mask [B, T, k] (bool) up to each one's last true step; none where there is no such step.
 
         Args:
             episodes: [b] which of the B to take; None takes all.
@@ -59,7 +60,7 @@ class Packing:
         """Hidden states [B, k, H] -> [S, H] in the packed order; None stays None."""
         return None if hidden is None else hidden.flatten(0, 1).index_select(0, self.sequences)
 
-    def unpack(self, packed: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    def unpack(self, packed: Tensor, shape: Sequence[int]) -> Tensor:
         """[R, ...] -> [B, T, k, ...] of the given leading shape, zeros where no row is."""
         padded = packed.new_zeros(shape[0] * shape[1] * shape[2], *packed.shape[1:])
         padded[self.rows] = packed

@@ -1,6 +1,6 @@
 """The body that MAPPO's actors and critics share: normalised inputs, a few layers, a GRU.
 
-Inputs -> LayerNorm -> (Linear, ReLU, LayerNorm) per entry of `hidden_layers` -> GRU -> LayerNorm, all weights orthogonal
+Inputs -> LayerNorm -> (Linear, ReLU, LayerNorm) per entry of `hidden_layers` -> GRU -> LayerNorm, orthogonal weights
 (Yu et al. 2022, "The Surprising Effectiveness of PPO in Cooperative Multi-Agent Games", appendix).
 The GRU always runs over whole sequences; ragged ones come packed, so that no padded step is ever computed.
 """
@@ -59,19 +59,22 @@ class RecurrentTrunk(nn.Module):
         features = self.base(inputs)
         if not self.rnn_size:
             return features, hidden
-        rnn = self.rnn
-        hidden = torch.gru_cell(
-            features, hidden, rnn.weight_ih_l0, rnn.weight_hh_l0, rnn.bias_ih_l0, rnn.bias_hh_l0
-        )
+        hidden = torch.gru_cell(features, hidden, *self.rnn.all_weights[0])
         return self.norm(hidden), hidden
 
     def sequence(self, inputs: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Time-major sequences: inputs [T, S, d], hidden [S, H] or None (zeros) -> features [T, S, out], last hidden."""
+        """Time-major sequences: inputs [T, S, d], hidden [S, H] or None -> features [T, S, out], last hidden."""
         features = self.base(inputs)
         if not self.rnn_size:
             return features, inputs.new_zeros(inputs.shape[1], 0) if hidden is None else hidden
         features, last = self.rnn(features, None if hidden is None else hidden.unsqueeze(0))
         return self.norm(features), last[0]
+
+    def memories(self, inputs: Tensor) -> Tensor:
+        """Hidden states after each step of sequences that start afresh: inputs [T, S, d] -> [T, S, H]."""
+        if not self.rnn_size:
+            return inputs.new_zeros(*inputs.shape[:2], 0)
+        return self.rnn(self.base(inputs))[0]
 
     def packed(self, inputs: Tensor, batch_sizes: Tensor, hidden: Tensor | None = None) -> Tensor:
         """Ragged sequences in packed order (see `learners.sequences.Packing`).

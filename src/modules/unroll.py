@@ -6,15 +6,29 @@ import torch
 from torch import Tensor
 
 
-def unroll(agent: Any, inputs: Tensor, hidden: Tensor | None = None, agent_axis: bool = False) -> tuple[Tensor, Tensor]:
-    """Outputs of `agent` over sequences.
+def takes_agent_axis(agent: Any, n_agents: int, input_size: int) -> bool:
+    """Whether the network's step takes [B, n, d], as PyMARL2's agents do, or only rows [B * n, d], as PyMARL's.
 
-    One fused call where the agent has `forward_sequence`; else PyMARL's way, a step at a time.
+    Asked of the network itself, by a call with zeros.
+    """
+    like = next(agent.parameters())
+    hidden = agent.init_hidden()
+    hidden = None if hidden is None else hidden.unsqueeze(0).expand(2, n_agents, -1)
+    try:
+        with torch.no_grad():
+            agent(like.new_zeros(2, n_agents, input_size), hidden)
+    except (RuntimeError, ValueError, IndexError):
+        return False
+    return True
+
+
+def unroll(agent: Any, inputs: Tensor, hidden: Tensor | None = None, agent_axis: bool = True) -> tuple[Tensor, Tensor]:
+    """Outputs of `agent` over sequences: one fused call where it has `forward_sequence`, else a step at a time.
 
     Args:
         inputs: [B, T, n, d].
-        hidden: [B, n, H], or None for the hidden state of a fresh episode.
-        agent_axis: the agent's step takes [B, n, d] (PyMARL2's `n_` agents) and not rows [B * n, d].
+        hidden: [B, n, H], or None for that of a fresh episode.
+        agent_axis: the agent's step takes [B, n, d] and not rows [B * n, d].
     Returns: outputs [B, T, n, out] and the last hidden state [B, n, H].
     """
     if hasattr(agent, "forward_sequence"):

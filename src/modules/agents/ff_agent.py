@@ -22,8 +22,8 @@ class FFAgent(nn.Module):
         return self.head.weight.new_zeros(1, 1)
 
     def forward(self, inputs: Tensor, hidden_state: Tensor) -> tuple[Tensor, Tensor]:
-        """One step: inputs [rows, d] -> outputs [rows, A] and the hidden state as rows."""
-        return self.head(self.base(inputs)), hidden_state.reshape(-1, 1)
+        """One step: inputs [..., d] -> outputs [..., A] and the hidden state."""
+        return self.head(self.base(inputs)), hidden_state
 
     def forward_sequence(self, inputs: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Whole sequences: inputs [B, T, n, d] -> outputs [B, T, n, A] and the hidden state [B, n, 1]."""

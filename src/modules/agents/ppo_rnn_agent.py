@@ -1,4 +1,4 @@
-"""MAPPO's actor: the recurrent trunk with a policy head of small gain, so that training starts near the uniform policy."""
+"""MAPPO's actor: the recurrent trunk and a policy head of small gain, which starts near the uniform policy."""
 
 from types import SimpleNamespace
 
@@ -25,9 +25,11 @@ class PPORNNAgent(nn.Module):
         return self.head.weight.new_zeros(1, self.trunk.rnn_size)
 
     def forward(self, inputs: Tensor, hidden_state: Tensor) -> tuple[Tensor, Tensor]:
-        """One step: inputs [rows, d], hidden [rows, H] (any leading shape) -> logits [rows, A], hidden [rows, H]."""
-        features, hidden = self.trunk.step(inputs, hidden_state.reshape(-1, self.trunk.rnn_size))
-        return self.head(features), hidden
+        """One step: inputs [..., d], hidden [..., H] -> logits [..., A] and the next hidden state [..., H]."""
+        lead = inputs.shape[:-1]
+        rows, hidden = inputs.flatten(0, -2), hidden_state.reshape(-1, self.trunk.rnn_size)
+        features, hidden = self.trunk.step(rows, hidden)
+        return self.head(features).view(*lead, -1), hidden.view(*lead, -1)
 
     def forward_sequence(self, inputs: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Whole sequences: inputs [B, T, n, d], hidden [B, n, H] or None -> logits [B, T, n, A], hidden [B, n, H]."""

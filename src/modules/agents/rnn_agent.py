@@ -10,7 +10,7 @@ from torch import Tensor, nn
 class RNNAgent(nn.Module):
     """Recurrent network over rows of single agents.
 
-    The GRU's parameters are those of `nn.GRUCell`, so that PyMARL's saved agents load; `forward_sequence` runs the fused
+    The GRU's parameters are those of `nn.GRUCell`, so that PyMARL's saved agents load; `forward_sequence` runs the
     sequence kernel on the same parameters.
     """
 
@@ -26,10 +26,11 @@ class RNNAgent(nn.Module):
         return self.fc1.weight.new_zeros(1, self.args.rnn_hidden_dim)
 
     def forward(self, inputs: Tensor, hidden_state: Tensor) -> tuple[Tensor, Tensor]:
-        """One step: inputs [rows, d], hidden [rows, H] (any leading shape) -> outputs [rows, A], hidden [rows, H]."""
-        features = F.relu(self.fc1(inputs))
+        """One step: inputs [..., d], hidden [..., H] -> outputs [..., A] and the next hidden state [..., H]."""
+        lead = inputs.shape[:-1]
+        features = F.relu(self.fc1(inputs.flatten(0, -2)))
         hidden = self.rnn(features, hidden_state.reshape(-1, self.args.rnn_hidden_dim))
-        return self._readout(hidden), hidden
+        return self._readout(hidden).view(*lead, -1), hidden.view(*lead, -1)
 
     def forward_sequence(self, inputs: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Whole sequences: inputs [B, T, n, d], hidden [B, n, H] or None -> outputs [B, T, n, A], hidden [B, n, H]."""
@@ -37,9 +38,8 @@ class RNNAgent(nn.Module):
         rows = inputs.transpose(0, 1).reshape(time, batch * n_agents, width)
         start = rows.new_zeros(batch * n_agents, self.args.rnn_hidden_dim) if hidden is None else hidden
         weights = [self.rnn.weight_ih, self.rnn.weight_hh, self.rnn.bias_ih, self.rnn.bias_hh]
-        outputs, last = torch.gru(
-            F.relu(self.fc1(rows)), start.reshape(1, batch * n_agents, -1), weights, True, 1, 0.0, self.training, False, False
-        )
+        start = start.reshape(1, batch * n_agents, -1)
+        outputs, last = torch.gru(F.relu(self.fc1(rows)), start, weights, True, 1, 0.0, self.training, False, False)
         values = self._readout(outputs).view(time, batch, n_agents, -1).transpose(0, 1)
         return values, last.view(batch, n_agents, -1)
 

@@ -1,4 +1,4 @@
-"""A plain central critic: V(state, agent) by three linear layers, the one that EPyMARL's actor-critic learners expect."""
+"""A plain central critic, V(state, agent) by three linear layers: what EPyMARL's actor-critic learners expect."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -11,8 +11,8 @@ from torch import Tensor, nn
 class CentralVCritic(nn.Module):
     """Values of the global state, a row for every agent.
 
-    Input: state, the agent's id, and by `args.obs_individual_obs` / `args.obs_last_action` all observations and the last
-    joint action.
+    Input: state, the agent's id, and by `args.obs_individual_obs` / `args.obs_last_action` all observations and the
+    last joint action.
     """
 
     def __init__(self, scheme: dict[str, Any], args: SimpleNamespace) -> None:

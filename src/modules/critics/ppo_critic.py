@@ -14,7 +14,7 @@ from modules.recurrent_trunk import RecurrentTrunk, orthogonal_linear
 
 
 def alive_from_avail(avail_actions: Tensor) -> Tensor:
-    """Who lives, from the action masks [..., A] -> bool [...]: in SMAC the dead, and only they, have no choice but no-op (0)."""
+    """Who lives (bool [...]), from action masks [..., A]: SMAC's dead, and only they, have no choice but no-op (0)."""
     return (avail_actions[..., 1:] != 0).any(-1)
 
 
@@ -27,6 +27,8 @@ class PPOCritic(nn.Module):
     `critic_death_mask` (True): a dead agent's row is zeros and its id;
     `critic_heads` (1): values per row, for returns that are estimated apart.
     """
+
+    ids: Tensor
 
     def __init__(self, scheme: dict[str, Any], args: SimpleNamespace) -> None:
         super().__init__()
@@ -49,7 +51,7 @@ class PPOCritic(nn.Module):
         return self.n_agents if self.agent_id or self.own_obs or self.death_mask else 1
 
     def assemble(self, state: Tensor, obs: Tensor | None, alive: Tensor) -> Tensor:
-        """Input rows [..., n_rows, d] from state [..., ds], obs [..., n, do] (None unless `critic_obs`), alive [..., n]."""
+        """Input rows [..., n_rows, d] from state [..., ds], obs [..., n, do] (for `critic_obs`) and alive [..., n]."""
         rows = state.unsqueeze(-2).expand(*state.shape[:-1], self.n_rows, state.shape[-1])
         if self.own_obs:
             if obs is None:
@@ -62,7 +64,7 @@ class PPOCritic(nn.Module):
         return rows
 
     def forward(self, batch: Any, t: int | None = None) -> Tensor:
-        """Values [B, T, n, heads] of an EpisodeBatch, or [B, 1, n, heads] of step t (its history is run through first)."""
+        """Values [B, T, n, heads] of an EpisodeBatch, or [B, 1, n, heads] of step t (run from the episode's start)."""
         until = batch["state"].shape[1] if t is None else t + 1
         alive = alive_from_avail(batch["avail_actions"][:, :until])
         obs = batch["obs"][:, :until] if self.own_obs else None
@@ -71,7 +73,7 @@ class PPOCritic(nn.Module):
         return values if t is None else values[:, -1:]
 
     def forward_sequence(self, inputs: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """inputs [B, T, n_rows, d], hidden [B, n_rows, H] or None -> values [B, T, n_rows, heads], hidden [B, n_rows, H]."""
+        """Whole sequences: inputs [B, T, n_rows, d], hidden [B, n_rows, H] or None -> values [B, T, n_rows, heads], hidden."""
         batch, time, n_rows, width = inputs.shape
         rows = inputs.transpose(0, 1).reshape(time, batch * n_rows, width)
         start = None if hidden is None else hidden.reshape(batch * n_rows, -1)
@@ -80,7 +82,7 @@ class PPOCritic(nn.Module):
         return values, last.view(batch, n_rows, -1)
 
     def forward_packed(self, inputs: Tensor, batch_sizes: Tensor, hidden: Tensor | None = None) -> Tensor:
-        """Ragged sequences in packed order: inputs [R, d], batch_sizes [T], hidden [S, H] or None -> values [R, heads]."""
+        """Ragged sequences: inputs [R, d], batch_sizes [T], hidden [S, H] or None -> values [R, heads]."""
         return self.head(self.trunk.packed(inputs, batch_sizes, hidden))
 
 

@@ -1,0 +1,205 @@
+"""The controller that shares one network among all agents: observations in, actions out.
+
+PyMARL's interface, and beside it what makes it fast: `select_actions` runs the network on the asked-for episodes alone,
+`forward_sequence` runs it on all time steps in one call.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from components.action_selectors import REGISTRY as action_REGISTRY
+from components.action_selectors import masked_logits
+from components.episode_buffer import EpisodeBatch
+from modules.agents import REGISTRY as agent_REGISTRY
+from modules.unroll import takes_agent_axis, unroll
+from utils.errors import UserError, nearest
+
+Rows: TypeAlias = slice | Sequence[int] | Tensor
+
+
+class BasicMAC:
+    """All agents act by one network; they tell each other apart by `obs_agent_id` and may see `obs_last_action`.
+
+    `agent_output_type: q` makes `forward` give Q-values, `pi_logits` probabilities over the available actions.
+    """
+
+    def __init__(self, scheme: dict[str, Any], groups: dict[str, int] | None, args: SimpleNamespace) -> None:
+        self.n_agents: int = args.n_agents
+        self.n_actions: int = args.n_actions
+        self.args = args
+        self.agent_output_type: str = getattr(args, "agent_output_type", "q")
+        self.input_shape = self._get_input_shape(scheme)
+        self._build_agents(self.input_shape)
+        self.action_selector: Any = _registered(action_REGISTRY, args.action_selector, "action selector")(args)
+        self.save_probs: bool = getattr(args, "save_probs", False)
+        self.hidden_states: Tensor | None = None
+        self._ids = torch.eye(self.n_agents)
+        # A subclass that builds its inputs or runs its network in its own way is always called through `forward`.
+        own = type(self)
+        self._is_plain = own.forward is BasicMAC.forward and own._build_inputs is BasicMAC._build_inputs
+
+    # --- acting -------------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def select_actions(
+        self, ep_batch: EpisodeBatch, t_ep: int, t_env: int, bs: Rows = slice(None), test_mode: bool = False
+    ) -> Any:
+        """Actions [rows, n] (int64) of the episodes `bs` at their step `t_ep`; the hidden states of those move on.
+
+        Where the selector returns more than actions (`save_probs`), so does this.
+        """
+        avail = ep_batch["avail_actions"][:, t_ep]
+        if not self._is_plain:
+            outputs = self.forward(ep_batch, t_ep, test_mode=test_mode)
+            return self.action_selector.select_action(outputs[bs], avail[bs], t_env, test_mode=test_mode)
+        rows = None if isinstance(bs, slice) and bs == slice(None) else _row_numbers(bs, ep_batch.batch_size)
+        outputs = self._step(ep_batch, t_ep, rows)
+        avail = (avail if rows is None else avail[rows]).to(outputs.device)
+        if self.agent_output_type == "pi_logits":
+            if hasattr(self.action_selector, "select_from_logits") and not self.save_probs:
+                return self.action_selector.select_from_logits(outputs, avail, t_env, test_mode=test_mode)
+            outputs = masked_logits(outputs, avail).softmax(-1)
+        return self.action_selector.select_action(outputs, avail, t_env, test_mode=test_mode)
+
+    def init_hidden(self, batch_size: int) -> None:
+        """Hidden states of `batch_size` fresh episodes."""
+        hidden = self.agent.init_hidden()
+        self.hidden_states = None if hidden is None else hidden.unsqueeze(0).repeat(batch_size, self.n_agents, 1)
+
+    def forward(self, ep_batch: EpisodeBatch, t: int, test_mode: bool = False) -> Tensor:
+        """Q-values, or probabilities, [B, n, A] of all episodes at step t; moves their hidden states on."""
+        outputs = self._step(ep_batch, t, None)
+        if self.agent_output_type == "pi_logits":
+            outputs = masked_logits(outputs, ep_batch["avail_actions"][:, t].to(outputs.device)).softmax(-1)
+        return outputs
+
+    def _step(self, batch: EpisodeBatch, t: int, rows: Tensor | None) -> Tensor:
+        """Raw outputs [rows, n, A] of step t."""
+        inputs = self._build_inputs(batch, t) if rows is None else self._inputs_of_rows(batch, t, rows)
+        inputs = inputs.to(self.device)
+        hidden = self.hidden_states
+        if rows is not None and hidden is not None:
+            hidden = hidden[rows]
+        n_rows = inputs.shape[0]
+        outputs, hidden = self.agent(inputs if self.agent_axis else inputs.flatten(0, 1), hidden)
+        if hidden is not None:
+            hidden = hidden.reshape(n_rows, self.n_agents, -1)
+            if rows is None:
+                self.hidden_states = hidden
+            elif self.hidden_states is not None:
+                self.hidden_states[rows] = hidden
+        return outputs.reshape(n_rows, self.n_agents, -1)
+
+    # --- whole sequences ----------------------------------------------------------------------------------------------
+
+    def forward_sequence(
+        self, batch: EpisodeBatch, t_slice: slice = slice(None), hidden: Tensor | None = None
+    ) -> Tensor:
+        """Logits or Q-values [B, T, n, A] of the steps `t_slice`, starting from `hidden` [B, n, H] (None: zeros)."""
+        return self.unroll(self.sequence_inputs(batch)[:, t_slice].to(self.device), hidden)[0]
+
+    def unroll(self, inputs: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Raw outputs [B, T, n, A] of the network on inputs [B, T, n, d], and its last hidden state [B, n, H]."""
+        return unroll(self.agent, inputs, hidden, self.agent_axis)
+
+    def sequence_inputs(self, batch: EpisodeBatch) -> Tensor:
+        """Network inputs [B, T, n, d] of all steps of a batch."""
+        actions = batch["actions"].squeeze(-1)
+        last = F.one_hot(actions, self.n_actions)
+        return self.assemble_inputs(batch["obs"], torch.cat([torch.zeros_like(last[:, :1]), last[:, :-1]], dim=1))
+
+    def assemble_inputs(self, obs: Tensor, last_actions: Tensor | None) -> Tensor:
+        """Network inputs [..., n, d] from observations [..., n, do] and one-hot last actions [..., n, A] (None: zeros)."""
+        parts = [obs]
+        if self.args.obs_last_action:
+            shape = (*obs.shape[:-1], self.n_actions)
+            parts.append(obs.new_zeros(shape) if last_actions is None else last_actions.to(obs.dtype))
+        if self.args.obs_agent_id:
+            if self._ids.device != obs.device:
+                self._ids = self._ids.to(obs.device)
+            parts.append(self._ids.expand(*obs.shape[:-1], self.n_agents))
+        return torch.cat(parts, dim=-1)
+
+    def _build_inputs(self, batch: EpisodeBatch, t: int) -> Tensor:
+        """Network inputs [B, n, d] of step t."""
+        return self._inputs_of_rows(batch, t, slice(None))
+
+    def _inputs_of_rows(self, batch: EpisodeBatch, t: int, rows: slice | Tensor) -> Tensor:
+        last = None
+        if self.args.obs_last_action and t > 0:
+            last = F.one_hot(batch["actions"][rows, t - 1, :, 0], self.n_actions)
+        return self.assemble_inputs(batch["obs"][rows, t], last)
+
+    def _get_input_shape(self, scheme: dict[str, Any]) -> int:
+        vshape = scheme["obs"]["vshape"]
+        size: int = vshape if isinstance(vshape, int) else vshape[0]
+        if self.args.obs_last_action:
+            size += self.args.n_actions
+        if self.args.obs_agent_id:
+            size += self.args.n_agents
+        return size
+
+    # --- the network --------------------------------------------------------------------------------------------------
+
+    def _build_agents(self, input_shape: int) -> None:
+        self.agent: nn.Module | Any = _registered(agent_REGISTRY, self.args.agent, "agent")(input_shape, self.args)
+        self.agent_axis = takes_agent_axis(self.agent, self.n_agents, input_shape)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.agent.parameters()).device
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """The network's parameters."""
+        return self.agent.parameters()
+
+    def load_state(self, other_mac: "BasicMAC") -> None:
+        """Copy the network's parameters from another controller."""
+        self.agent.load_state_dict(other_mac.agent.state_dict())
+
+    def cuda(self) -> None:
+        """Move the network to the GPU."""
+        self.agent.cuda()
+
+    def to(self, device: torch.device | str) -> None:
+        """Move the network to `device`."""
+        self.agent.to(device)
+
+    def save_models(self, path: str | Path) -> None:
+        """Write agent.th into the folder `path`."""
+        torch.save(self.agent.state_dict(), Path(path) / "agent.th")
+
+    def load_models(self, path: str | Path) -> None:
+        """Read agent.th from the folder `path`."""
+        state = torch.load(Path(path) / "agent.th", map_location="cpu", weights_only=True)
+        self.agent.load_state_dict(state)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The network and the streams that actions are drawn from."""
+        state = {"agent": self.agent.state_dict()}
+        if hasattr(self.action_selector, "state_dict"):
+            state["action_selector"] = self.action_selector.state_dict()
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        self.agent.load_state_dict(state["agent"])
+        if "action_selector" in state:
+            self.action_selector.load_state_dict(state["action_selector"])
+
+
+def _row_numbers(bs: Rows, batch_size: int) -> Tensor:
+    return torch.arange(batch_size)[bs] if isinstance(bs, slice) else torch.as_tensor(bs, dtype=torch.long)
+
+
+def _registered(registry: dict[str, Any], name: str, kind: str) -> Any:
+    if name not in registry:
+        raise UserError(f'no {kind} is called "{name}".{nearest(name, registry)} There are: {", ".join(registry)}')
+    return registry[name]

@@ -1,0 +1,191 @@
+"""MAPPO: PPO for cooperating agents with a central recurrent critic (Yu et al. 2022, arXiv 2103.01955).
+
+One update per batch of fresh episodes: values and advantages by GAE, value targets normalised by running statistics,
+then epochs of clipped updates (learners.ppo_update). docs/algorithms/mappo.md says where this differs from the paper.
+"""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from components.episode_buffer import EpisodeBatch
+from learners.ppo_data import PPOData
+from learners.ppo_losses import normalise_advantages
+from learners.ppo_update import PPOSettings, PPOTrainer
+from modules.critics import REGISTRY as critic_REGISTRY
+from modules.critics.ppo_critic import alive_from_avail
+from utils.rl_utils import build_gae_targets
+from utils.seeding import torch_stream
+from utils.value_norm import ValueNorm
+
+
+class PPOLearner:
+    """Trains a controller's policy and a critic of its own on the episodes just collected.
+
+    Reads the keys of config/algs/mappo.yaml, each explained there.
+    """
+
+    on_policy = True
+
+    def __init__(self, mac: Any, scheme: dict[str, Any], logger: Any, args: SimpleNamespace) -> None:
+        self.mac = mac
+        self.args = args
+        self.logger = logger
+        self.n_agents: int = args.n_agents
+        self.critic: Any = critic_REGISTRY[getattr(args, "critic_type", "ppo_critic")](scheme, args)
+        self.value_norm = ValueNorm(getattr(args, "critic_heads", 1), beta=args.value_norm_beta)
+        self.settings = PPOSettings.from_args(args)
+        self.agent_optimiser = _adam(mac.parameters(), args.lr, args)
+        self.critic_optimiser = _adam(self.critic.parameters(), args.critic_lr, args)
+        self.trainer = PPOTrainer(
+            mac.agent,
+            self.critic,
+            self.agent_optimiser,
+            self.critic_optimiser,
+            self.value_norm if args.use_value_norm else None,
+            torch_stream(args.seed or 0, "learner"),
+            mac.unroll,
+        )
+        self.last_logged = -1_000_000
+
+    # --- training -----------------------------------------------------------------------------------------------------
+
+    def train(self, batch: EpisodeBatch, t_env: int, episode_num: int) -> None:
+        """One MAPPO update on a batch of fresh episodes."""
+        self._schedule_lr(t_env)
+        data = self.data_of(batch)
+        logged = self.trainer.update(data, self.settings)
+        if t_env - self.last_logged >= self.args.learner_log_interval:
+            self._log(data, logged, t_env)
+            self.last_logged = t_env
+
+    def data_of(self, batch: EpisodeBatch) -> PPOData:
+        """What the update needs of real episodes; takes their returns into the value normaliser.
+
+        Time-outs end an episode like any end does, unless the environment stores them as truncations: then the value of
+        the closing frame stands for what would have followed.
+        """
+        batch = batch[:, : batch.max_t_filled()]
+        avail = self._tensor(batch["avail_actions"])
+        alive = alive_from_avail(avail)
+        filled = self._tensor(batch["filled"]) != 0
+        steps = filled[:, 1:]  # a step is real if there is a frame after it
+        policy_mask = steps & (alive[:, :-1] if self.args.policy_active_mask else True)
+        rows = self.critic.n_rows
+        value_mask = steps.expand(-1, -1, rows)
+        if self.args.value_active_mask:
+            value_mask = value_mask & (alive[:, :-1] if rows > 1 else alive[:, :-1].any(-1, keepdim=True))
+        obs = self._tensor(batch["obs"])
+        critic_inputs = self.critic.assemble(self._tensor(batch["state"]), obs, alive)
+        values = self.trainer.values(critic_inputs, filled.expand(-1, -1, rows))
+        advantages, returns = build_gae_targets(
+            self._tensor(batch["reward"])[:, :-1].unsqueeze(-1),
+            steps.unsqueeze(-1),
+            self.denormalise(values),
+            self.args.gamma,
+            self.args.gae_lambda,
+            self._tensor(batch["terminated"])[:, :-1].unsqueeze(-1),
+        )
+        self.value_norm.update(returns, value_mask)
+        inputs = self._tensor(self.mac.sequence_inputs(batch))[:, :-1]
+        actions = self._tensor(batch["actions"])[:, :-1, :, 0]
+        policy_mask = policy_mask.expand(-1, -1, self.n_agents)
+        advantages = advantages[..., 0].expand(-1, -1, self.n_agents)
+        if self.args.normalise_advantages:
+            advantages = normalise_advantages(advantages, policy_mask)
+        return PPOData(
+            actor_inputs=inputs,
+            avail_actions=avail[:, :-1],
+            actions=actions,
+            old_log_probs=self.trainer.log_probs(inputs, avail[:, :-1], actions, policy_mask),
+            advantages=advantages,
+            policy_mask=policy_mask,
+            critic_inputs=critic_inputs[:, :-1],
+            returns=returns,
+            old_values=values[:, :-1],
+            value_mask=value_mask,
+        )
+
+    def denormalise(self, values: Tensor) -> Tensor:
+        """Values in units of reward from what the critic puts out."""
+        return self.value_norm.denormalize(values) if self.args.use_value_norm else values
+
+    def _tensor(self, value: Tensor) -> Tensor:
+        return value.to(self.device)
+
+    def _schedule_lr(self, t_env: int) -> None:
+        if not self.args.lr_linear_decay:
+            return
+        left = max(1.0 - t_env / self.args.t_max, 0.0)
+        for optimiser, lr in ((self.agent_optimiser, self.args.lr), (self.critic_optimiser, self.args.critic_lr)):
+            for group in optimiser.param_groups:
+                group["lr"] = lr * left
+
+    def _log(self, data: PPOData, logged: dict[str, float], t_env: int) -> None:
+        for name, value in logged.items():
+            self.logger.log_stat(name, value, t_env)
+        old_values = self.denormalise(data.old_values)[data.value_mask]
+        returns = data.returns[data.value_mask]
+        self.logger.log_stat("q_taken_mean", old_values.mean().item(), t_env)
+        self.logger.log_stat("target_mean", returns.mean().item(), t_env)
+        self.logger.log_stat("td_error_abs", (returns - old_values).abs().mean().item(), t_env)
+        self.logger.log_stat("advantage_mean", data.advantages[data.policy_mask].mean().item(), t_env)
+        self.logger.log_stat("lr", self.agent_optimiser.param_groups[0]["lr"], t_env)
+
+    # --- device and storage -------------------------------------------------------------------------------------------
+
+    @property
+    def device(self) -> torch.device:
+        """Where training happens."""
+        return next(self.critic.parameters()).device
+
+    def cuda(self) -> None:
+        """Move everything to the GPU."""
+        self.to("cuda")
+
+    def to(self, device: torch.device | str) -> None:
+        """Move everything to `device`."""
+        self.mac.to(device)
+        self.critic.to(device)
+        self.value_norm.to(device)
+
+    def save_models(self, path: str | Path) -> None:
+        """Write agent.th, critic.th, value_norm.th, agent_opt.th and critic_opt.th into the folder `path`."""
+        self.mac.save_models(path)
+        for name, part in self._stored().items():
+            torch.save(part.state_dict(), Path(path) / f"{name}.th")
+
+    def load_models(self, path: str | Path) -> None:
+        """Read what `save_models` wrote."""
+        self.mac.load_models(path)
+        for name, part in self._stored().items():
+            part.load_state_dict(torch.load(Path(path) / f"{name}.th", map_location="cpu", weights_only=True))
+
+    def _stored(self) -> dict[str, Any]:
+        return {
+            "critic": self.critic,
+            "value_norm": self.value_norm,
+            "agent_opt": self.agent_optimiser,
+            "critic_opt": self.critic_optimiser,
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the next update depends on, but the controller."""
+        state: dict[str, Any] = {name: part.state_dict() for name, part in self._stored().items()}
+        return {**state, "generator": self.trainer.generator.get_state(), "last_logged": self.last_logged}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        for name, part in self._stored().items():
+            part.load_state_dict(state[name])
+        self.trainer.generator.set_state(state["generator"].cpu())
+        self.last_logged = int(state["last_logged"])
+
+
+def _adam(parameters: Any, lr: float, args: SimpleNamespace) -> torch.optim.Adam:
+    return torch.optim.Adam(
+        list(parameters), lr=lr, eps=args.optim_eps, weight_decay=getattr(args, "weight_decay", 0.0), fused=True
+    )

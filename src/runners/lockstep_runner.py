@@ -1,0 +1,161 @@
+"""Environments stepped one beside the other, in this process or in workers of their own: what both have in common."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from components.episode_buffer import EpisodeBatch
+from runners.base_runner import BaseRunner
+from runners.statistics import numbers_of
+
+Frame = dict[str, Any]
+
+
+class Seat(Protocol):
+    """One environment, near or far: `ask` begins a call, `answer` gives its result."""
+
+    def ask(self, command: str, argument: Any = None) -> None:
+        """Begin a call."""
+
+    def answer(self) -> Any:
+        """Wait for the result of the call begun last."""
+
+    def close(self) -> None:
+        """Release the environment."""
+
+
+class LockstepRunner(BaseRunner):
+    """Plays one episode in each of `batch_size_run` environments; those that have ended wait for the last one."""
+
+    _seats: dict[bool, list[Any]]
+
+    def _make_seats(self, test_mode: bool) -> Sequence[Seat]:
+        raise NotImplementedError
+
+    def _open(self, test_mode: bool) -> dict[str, Any]:
+        if not hasattr(self, "_seats"):
+            self._seats = {}
+        self._seats[test_mode] = list(self._make_seats(test_mode))
+        return _call(self._seats[test_mode][:1], "get_env_info")[0]
+
+    def _of(self, test_mode: bool) -> list[Seat]:
+        if test_mode not in self._seats:
+            self._open(test_mode)
+        return self._seats[test_mode]
+
+    def _play(self, batch: EpisodeBatch, n_episodes: int, test_mode: bool) -> list[dict[str, float]]:
+        seats = self._of(test_mode)
+        rows = list(range(n_episodes))
+        _write_frames(batch, 0, rows, _call(seats[:n_episodes], "reset"))
+        episodes: list[dict[str, float]] = [{"return": 0.0, "length": 0} for _ in rows]
+        t = 0
+        while rows:
+            bs = slice(None) if len(rows) == self.batch_size else rows
+            actions, probs = self._select(batch, t, bs, test_mode)
+            for row, action in zip(rows, actions.numpy()):
+                seats[row].ask("step", action)
+            results = [seats[row].answer() for row in rows]
+            step: dict[str, Any] = {
+                "actions": actions.unsqueeze(-1),
+                "reward": [(result["reward"],) for result in results],
+                "terminated": [(result["terminated"] and not result["truncated"],) for result in results],
+            }
+            if probs is not None:
+                step["probs"] = probs
+            batch.update(step, bs=rows, ts=t, mark_filled=False)
+            t += 1
+            _write_frames(batch, t, rows, [result["frame"] for result in results])
+            for row, result in zip(rows, results):
+                episodes[row]["return"] += result["reward"]
+                episodes[row]["length"] += 1
+                if result["terminated"]:
+                    episodes[row].update(numbers_of(result["info"]))
+            rows = [row for row, result in zip(rows, results) if not result["terminated"]]
+        self.t = t
+        return episodes
+
+    def save_replay(self) -> None:
+        """Ask the first test environment (or, without one, the first training environment) for its replay."""
+        _call(self._of(True in self._seats)[:1], "save_replay")
+
+    def _environment_state(self) -> dict[str, Any]:
+        return {
+            "test" if test_mode else "train": [_to_tensors(state) for state in _call(seats, "snapshot")]
+            for test_mode, seats in self._seats.items()
+        }
+
+    def _load_environment_state(self, state: dict[str, Any]) -> None:
+        for name, saved in state.items():
+            for seat, snapshot in zip(self._of(name == "test"), saved):
+                if snapshot is not None:
+                    seat.ask("restore", {key: value.numpy() for key, value in snapshot.items()})
+                    seat.answer()
+
+    def close_env(self) -> None:
+        """Release all environments."""
+        for seats in self._seats.values():
+            for seat in seats:
+                seat.close()
+
+
+class EnvServer:
+    """Answers the calls of a runner on one environment of the `MultiAgentEnv` interface."""
+
+    def __init__(self, env: Any) -> None:
+        self.env = env
+
+    def handle(self, command: str, argument: Any) -> Any:
+        """Result of one call."""
+        return getattr(self, f"_{command}")(argument)
+
+    def _get_env_info(self, _: Any) -> dict[str, Any]:
+        return self.env.get_env_info()
+
+    def _reset(self, _: Any) -> Frame:
+        self.env.reset()
+        return self._frame()
+
+    def _step(self, actions: Any) -> dict[str, Any]:
+        reward, terminated, info = self.env.step(actions)
+        return {
+            "reward": float(reward),
+            "terminated": bool(terminated),
+            "truncated": bool(info.get("episode_limit", False)),
+            "info": {key: value for key, value in info.items() if key != "episode_limit"},
+            "frame": self._frame(),
+        }
+
+    def _save_replay(self, _: Any) -> None:
+        self.env.save_replay()
+
+    def _snapshot(self, _: Any) -> Any:
+        return self.env.snapshot() if hasattr(self.env, "snapshot") else None
+
+    def _restore(self, saved: Any) -> None:
+        self.env.restore(saved)
+
+    def _frame(self) -> Frame:
+        return {
+            "state": np.asarray(self.env.get_state()),
+            "obs": np.stack(self.env.get_obs()),
+            "avail_actions": np.stack(self.env.get_avail_actions()),
+        }
+
+
+def _call(seats: Sequence[Seat], command: str) -> list[Any]:
+    """The results of the same call to all of them, made at the same time."""
+    for seat in seats:
+        seat.ask(command)
+    return [seat.answer() for seat in seats]
+
+
+def _write_frames(batch: EpisodeBatch, t: int, rows: list[int], frames: Sequence[Frame]) -> None:
+    batch.update({key: np.stack([frame[key] for frame in frames]) for key in frames[0]}, bs=rows, ts=t)
+
+
+def _to_tensors(snapshot: dict[str, Any] | None) -> dict[str, torch.Tensor] | None:
+    if snapshot is None:
+        return None
+    return {key: torch.from_numpy(np.array(value)) for key, value in snapshot.items()}
