@@ -100,8 +100,10 @@ def _check_type(name: str, value: object, declared: str) -> None:
 
 def _check_ranges(options: RuleOptions) -> None:
     if options.difficulty not in DIFFICULTIES:
-        choices = ", ".join(DIFFICULTIES)
-        raise SettingError(f'The environment argument "difficulty" must be one of {choices}, not {options.difficulty!r}.')
+        raise SettingError(
+            f'The environment argument "difficulty" must be one of {", ".join(DIFFICULTIES)}, '
+            f"not {options.difficulty!r}."
+        )
     if options.step_mul < 1:
         raise SettingError(f'The environment argument "step_mul" must be at least 1, not {options.step_mul}.')
     if not 0 < options.move_amount <= 32:

@@ -96,7 +96,8 @@ class Rules:
         self._pathing = np.array(spec.pathing, dtype=np.bool_, order="C")
         # SMAC mirrors the heights in y, and only them.
         self._height = np.ascontiguousarray(spec.height[:, ::-1] / 255)
-        self._distance = np.zeros((spec.n_agents, spec.n_agents + spec.n_enemies))
+        n_units = spec.n_agents + spec.n_enemies
+        self._scratch = (np.zeros((4, n_units)), np.zeros((3, n_units), np.int64), np.zeros((spec.n_agents, n_units)))
         self._all = np.ones(n_battles, dtype=np.bool_)
         self._allocate()
         kernels.compile_kernels()
@@ -126,7 +127,7 @@ class Rules:
         what the script chose. Raises IllegalActionError, before anything changes, for an action that is not available.
         """
         out = Orders.zeros(self.n_battles, self.n_agents)
-        slots = (out.kind, out.target, out.x, out.y)
+        slots = (*self._scratch[:2], out.kind, out.target, out.x, out.y)
         common = (self._layout, self._types, self._pathing, units.type, units.x, units.y, units.health)
         if self.options.heuristic_ai:
             played = np.ascontiguousarray(actions, dtype=np.int64)
@@ -173,13 +174,16 @@ class Rules:
         kernels.observe(
             self._layout, self._types, self._pathing, self._height, units.type, units.x, units.y,
             units.health, units.health_max, units.shield, units.energy, units.weapon_cooldown, units.alive,
-            self.last_action, self.steps, self._rows(rows), self._distance, obs, state, avail,
+            self.last_action, self.steps, self._rows(rows), *self._scratch, obs, state, avail,
         )  # fmt: skip
 
     def visibility(self, units: Units) -> Bools:
         """Who sees whom, [B, n, n + m]: allies by id, then enemies by id; never oneself."""
         visible = np.zeros((self.n_battles, self.n_agents, self.n_agents + self.n_enemies), dtype=np.bool_)
-        kernels.see(self._layout, units.x, units.y, units.health, units.alive, self._distance, visible)
+        kernels.see(
+            self._layout, self._types, units.type, units.x, units.y, units.health, units.health_max, units.shield,
+            units.alive, *self._scratch, visible,
+        )  # fmt: skip
         return visible
 
     def get_env_info(self) -> dict[str, Any]:

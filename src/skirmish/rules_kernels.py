@@ -46,9 +46,12 @@ TYPES = np.dtype(
 )
 """Constants by unit type: places in the type one-hots, divisors of the shield and cooldown features."""
 
-GAMES, WON, TIMEOUTS, EPISODES = range(4)
+GAMES, WON, TIMEOUTS, EPISODES = range(4)  # columns of counters
+X, Y, LIFE, WARD = range(4)  # rows of the scratch array `real`: position, health ratio, shield ratio
+LIVING, BIT, MEDIC = range(3)  # rows of the scratch array `bits`
 
-_helper = nb.njit(inline="never", error_model="numpy")
+# Inlined by force: a call that hands over a dozen arrays costs more than most of these loops.
+_helper = nb.njit(forceinline=True, error_model="numpy")
 
 
 def _kernel(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -63,149 +66,157 @@ def _can_enter(pathing: Any, x: float, y: float) -> bool:
 
 
 @_helper
-def _distance(x: Any, y: Any, b: int, i: int, j: int) -> float:
-    dx = np.float64(x[b, j]) - np.float64(x[b, i])
-    dy = np.float64(y[b, j]) - np.float64(y[b, i])
+def _place(
+    c: Any, types: Any, kind: Any, x: Any, y: Any, health: Any, alive: Any, b: int, real: Any, bits: Any
+) -> None:
+    """Collect where one battle's units stand: real[X, u], real[Y, u], bits[LIVING, u], bits[MEDIC, u]."""
+    for u in range(c.n_agents + c.n_enemies):
+        real[X, u], real[Y, u] = x[b, u], y[b, u]
+        bits[LIVING, u] = alive[b, u] and health[b, u] > 0
+        bits[MEDIC, u] = c.medics and types[kind[b, u]].medic
+
+
+@_helper
+def _distance(real: Any, i: int, j: int) -> float:
+    dx, dy = real[X, j] - real[X, i], real[Y, j] - real[Y, i]
     return math.sqrt(dx * dx + dy * dy)
 
 
 @_helper
-def _legal(
-    c: Any, types: Any, pathing: Any, kind: Any, x: Any, y: Any, health: Any, alive: Any, b: int, i: int, action: int
-) -> bool:
-    """Whether agent i of battle b may choose `action` now."""
-    if action < 0 or action >= c.n_actions:
-        return False
-    if not (alive[b, i] and health[b, i] > 0):
+def _legal(c: Any, pathing: Any, real: Any, bits: Any, i: int, action: int) -> bool:
+    """Whether agent i may choose `action` now."""
+    if not bits[LIVING, i]:
         return action == 0
     if action < N_BASIC_ACTIONS:
-        px, py, probe = np.float64(x[b, i]), np.float64(y[b, i]), c.move_amount / 2
+        probe = c.move_amount / 2
         if action == 2:
-            return _can_enter(pathing, px, py + probe)
+            return _can_enter(pathing, real[X, i], real[Y, i] + probe)
         if action == 3:
-            return _can_enter(pathing, px, py - probe)
+            return _can_enter(pathing, real[X, i], real[Y, i] - probe)
         if action == 4:
-            return _can_enter(pathing, px + probe, py)
+            return _can_enter(pathing, real[X, i] + probe, real[Y, i])
         if action == 5:
-            return _can_enter(pathing, px - probe, py)
+            return _can_enter(pathing, real[X, i] - probe, real[Y, i])
         return action == 1
+    if action >= c.n_actions:
+        return False
     target = action - N_BASIC_ACTIONS
-    if c.medics and types[kind[b, i]].medic:
-        if target >= c.n_agents or types[kind[b, target]].medic:
+    if bits[MEDIC, i]:
+        if target >= c.n_agents or bits[MEDIC, target]:
             return False
     else:
         target += c.n_agents
-    return alive[b, target] and health[b, target] > 0 and _distance(x, y, b, i, target) <= REACH
+    return bits[LIVING, target] != 0 and _distance(real, i, target) <= REACH
 
 
 @_helper
 def _write_order(
-    c: Any, medic: bool, x: Any, y: Any, b: int, i: int, action: int,
-    order_kind: Any, order_target: Any, order_x: Any, order_y: Any,
-) -> None:  # fmt: skip
-    order_kind[b, i], order_target[b, i], order_x[b, i], order_y[b, i] = NO_ORDER, -1, 0.0, 0.0
+    c: Any, real: Any, bits: Any, i: int, action: int, kinds: Any, targets: Any, to_x: Any, to_y: Any
+) -> None:
+    """Write one agent's order into its battle's row; the dead and action 0 order nothing."""
+    kinds[i], targets[i], to_x[i], to_y[i] = NO_ORDER, -1, 0.0, 0.0
+    if action == 0 or not bits[LIVING, i]:
+        return
     if action == 1:
-        order_kind[b, i] = STOP
-    elif 2 <= action < N_BASIC_ACTIONS:
-        order_kind[b, i] = MOVE
+        kinds[i] = STOP
+    elif action < N_BASIC_ACTIONS:
+        kinds[i] = MOVE
         dx = c.move_amount if action == 4 else (-c.move_amount if action == 5 else 0.0)
         dy = c.move_amount if action == 2 else (-c.move_amount if action == 3 else 0.0)
-        order_x[b, i] = np.float64(x[b, i]) + dx
-        order_y[b, i] = np.float64(y[b, i]) + dy
-    elif action >= N_BASIC_ACTIONS:
-        order_kind[b, i] = HEAL if medic else ATTACK
-        order_target[b, i] = action - N_BASIC_ACTIONS + (0 if medic else c.n_agents)
+        to_x[i], to_y[i] = real[X, i] + dx, real[Y, i] + dy
+    else:
+        medic = bits[MEDIC, i]
+        kinds[i] = HEAL if medic else ATTACK
+        targets[i] = action - N_BASIC_ACTIONS + (0 if medic else c.n_agents)
 
 
 @_kernel
 def translate(
     layout: Any, types: Any, pathing: Any, kind: Any, x: Any, y: Any, health: Any, alive: Any,
-    rows: Any, actions: Any, last_action: Any,
+    rows: Any, actions: Any, last_action: Any, real: Any, bits: Any,
     order_kind: Any, order_target: Any, order_x: Any, order_y: Any,
 ) -> int:  # fmt: skip
-    """Turn actions into orders. Returns -1, or `b * n_agents + i` of the first illegal action (nothing is changed then)."""
+    """Turn actions into orders. Returns -1, or `b * n_agents + i` of the first illegal action.
+
+    Orders are the caller's fresh arrays; `last_action` changes only if everything is legal.
+    """
     c = layout[0]
     n = c.n_agents
     for b in range(rows.size):
+        if not rows[b]:
+            continue
+        _place(c, types, kind, x, y, health, alive, b, real, bits)
+        kinds, targets, to_x, to_y = order_kind[b], order_target[b], order_x[b], order_y[b]
+        for i in range(n):
+            action = actions[b, i]
+            if not _legal(c, pathing, real, bits, i, action):
+                return b * n + i
+            _write_order(c, real, bits, i, action, kinds, targets, to_x, to_y)
+    for b in range(rows.size):
         if rows[b]:
             for i in range(n):
-                if not _legal(c, types, pathing, kind, x, y, health, alive, b, i, actions[b, i]):
-                    return b * n + i
-    for b in range(rows.size):
-        for i in range(n):
-            action = actions[b, i] if rows[b] else 0
-            medic = c.medics != 0 and types[kind[b, i]].medic != 0
-            _write_order(c, medic, x, y, b, i, action, order_kind, order_target, order_x, order_y)
-            if rows[b]:
-                last_action[b, i] = action
+                last_action[b, i] = actions[b, i]
     return -1
 
 
 @_helper
-def _nearest(
-    c: Any, types: Any, medic: bool, kind: Any, x: Any, y: Any, health: Any, health_max: Any, alive: Any, b: int, i: int
-) -> int:
+def _nearest(c: Any, real: Any, bits: Any, health: Any, health_max: Any, i: int) -> int:
     """Nearest enemy id, or for a medic the nearest hurt non-medic ally; -1 where there is none."""
     best, best_distance = -1, math.sqrt(2.0 * GRID * GRID)
+    medic = bits[MEDIC, i]
     first, last = (0, c.n_agents) if medic else (c.n_agents, c.n_agents + c.n_enemies)
     for u in range(first, last):
-        if not (alive[b, u] and health[b, u] > 0):
+        if not bits[LIVING, u] or (medic and (bits[MEDIC, u] or health[u] == health_max[u])):
             continue
-        if medic and (types[kind[b, u]].medic or health[b, u] == health_max[b, u]):
-            continue
-        distance = _distance(x, y, b, i, u)
+        distance = _distance(real, i, u)
         if distance < best_distance:
             best, best_distance = u - first, distance
     return best
 
 
 @_helper
-def _step_toward(dx: float, dy: float) -> int:
-    if abs(dx) > abs(dy):
-        return 4 if dx > 0 else 5
-    return 2 if dy > 0 else 3
+def _script(c: Any, pathing: Any, real: Any, bits: Any, health: Any, health_max: Any, i: int, targets: Any) -> int:
+    """The scripted action of agent i; remembers its target (-1: none)."""
+    medic = bits[MEDIC, i]
+    offset = 0 if medic else c.n_agents
+    target = targets[i]
+    if target >= 0 and (not bits[LIVING, target + offset] or (medic and health[target] == health_max[target])):
+        target = -1
+    if target < 0:
+        target = _nearest(c, real, bits, health, health_max, i)
+    targets[i] = target
+    if target < 0:
+        return 0
+    action = N_BASIC_ACTIONS + target
+    if c.rest and not _legal(c, pathing, real, bits, i, action):
+        dx, dy = real[X, target + offset] - real[X, i], real[Y, target + offset] - real[Y, i]
+        if abs(dx) > abs(dy):
+            return 4 if dx > 0 else 5
+        return 2 if dy > 0 else 3
+    return action
 
 
 @_kernel
 def play_heuristic(
     layout: Any, types: Any, pathing: Any, kind: Any, x: Any, y: Any, health: Any, health_max: Any, alive: Any,
-    rows: Any, actions: Any, last_action: Any, targets: Any,
+    rows: Any, actions: Any, last_action: Any, targets: Any, real: Any, bits: Any,
     order_kind: Any, order_target: Any, order_x: Any, order_y: Any,
 ) -> None:  # fmt: skip
     """SMAC's scripted allies: keep a target until it is dead (or, for a medic, healed), then take the nearest.
 
-    Overwrites `actions` with what was played; `last_action` keeps what the caller asked for.
+    Overwrites `actions` with what was played, as SMAC does; `last_action` keeps what the caller asked for. The dead
+    choose targets too, but order nothing.
     """
     c = layout[0]
     for b in range(rows.size):
+        if not rows[b]:
+            continue
+        _place(c, types, kind, x, y, health, alive, b, real, bits)
         for i in range(c.n_agents):
-            _write_order(c, False, x, y, b, i, 0, order_kind, order_target, order_x, order_y)
-            if not rows[b]:
-                continue
             last_action[b, i] = actions[b, i]
-            medic = c.medics != 0 and types[kind[b, i]].medic != 0
-            offset = 0 if medic else c.n_agents
-            target = targets[b, i]
-            if target >= 0:
-                u = target + offset
-                gone = not alive[b, u] or health[b, u] == 0
-                if gone or (medic and health[b, u] == health_max[b, u]):
-                    target = -1
-            if target < 0:
-                target = _nearest(c, types, medic, kind, x, y, health, health_max, alive, b, i)
-            targets[b, i] = target
-            if target < 0:
-                actions[b, i] = 0
-                continue
-            action = N_BASIC_ACTIONS + target
-            if c.rest and not _legal(c, types, pathing, kind, x, y, health, alive, b, i, action):
-                u = target + offset
-                action = _step_toward(
-                    np.float64(x[b, u]) - np.float64(x[b, i]), np.float64(y[b, u]) - np.float64(y[b, i])
-                )
+            action = _script(c, pathing, real, bits, health[b], health_max[b], i, targets[b])
             actions[b, i] = action
-            if alive[b, i] and health[b, i] > 0:
-                _write_order(c, medic, x, y, b, i, action, order_kind, order_target, order_x, order_y)
+            _write_order(c, real, bits, i, action, order_kind[b], order_target[b], order_x[b], order_y[b])
 
 
 @_kernel
@@ -324,53 +335,59 @@ def settle(
 
 
 @_helper
-def _measure(c: Any, x: Any, y: Any, health: Any, alive: Any, b: int, distance: Any) -> None:
-    """Fill distance[n, U] of one battle: centre distances below the sight range, inf for what is not seen."""
+def _gather(
+    c: Any, types: Any, kind: Any, x: Any, y: Any, health: Any, health_max: Any, shield: Any, alive: Any, b: int,
+    real: Any, bits: Any,
+) -> None:  # fmt: skip
+    """Collect all that is seen of one battle's units: `_place`, real[LIFE, u], real[WARD, u] and bits[BIT, u]."""
+    _place(c, types, kind, x, y, health, alive, b, real, bits)
+    for u in range(c.n_agents + c.n_enemies):
+        real[LIFE, u] = np.float64(health[b, u]) / np.float64(health_max[b, u])
+        if c.ally_shields or c.enemy_shields:
+            real[WARD, u] = np.float64(shield[b, u]) / types[kind[b, u]].max_shield
+        if c.type_bits:
+            bits[BIT, u] = types[kind[b, u]].ally_bit if u < c.n_agents else types[kind[b, u]].enemy_bit
+
+
+@_helper
+def _measure(c: Any, real: Any, bits: Any, distance: Any) -> None:
+    """Fill distance[n, U]: centre distances below the sight range, inf for what is not seen."""
     n = c.n_agents
-    units = n + c.n_enemies
     for i in range(n):
         distance[i, i] = np.inf
-        seeing = alive[b, i] and health[b, i] > 0
-        px, py = np.float64(x[b, i]), np.float64(y[b, i])
-        for u in range(i + 1, units):
+        px, py, seeing = real[X, i], real[Y, i], bits[LIVING, i]
+        for u in range(i + 1, n + c.n_enemies):
             d = np.inf
-            if seeing and alive[b, u] and health[b, u] > 0:
-                dx = np.float64(x[b, u]) - px
-                dy = np.float64(y[b, u]) - py
-                square = dx * dx + dy * dy
-                if square < SIGHT * SIGHT:
-                    d = math.sqrt(square)
-                    if d >= SIGHT:
-                        d = np.inf
+            dx, dy = real[X, u] - px, real[Y, u] - py
+            square = dx * dx + dy * dy
+            if seeing and bits[LIVING, u] and square < SIGHT * SIGHT:
+                d = math.sqrt(square)
+                if d >= SIGHT:
+                    d = np.inf
             distance[i, u] = d
             if u < n:
                 distance[u, i] = d
 
 
 @_helper
-def _write_avail(
-    c: Any, types: Any, pathing: Any, kind: Any, x: Any, y: Any, health: Any, alive: Any, distance: Any,
-    b: int, i: int, avail: Any,
-) -> None:  # fmt: skip
+def _write_avail(c: Any, pathing: Any, real: Any, bits: Any, distance: Any, i: int, row: Any) -> None:
     for a in range(c.n_actions):
-        avail[b, i, a] = 0
-    if not (alive[b, i] and health[b, i] > 0):
-        avail[b, i, 0] = 1
+        row[a] = 0
+    if not bits[LIVING, i]:
+        row[0] = 1
         return
-    avail[b, i, 1] = 1
-    px, py, probe = np.float64(x[b, i]), np.float64(y[b, i]), c.move_amount / 2
-    avail[b, i, 2] = _can_enter(pathing, px, py + probe)
-    avail[b, i, 3] = _can_enter(pathing, px, py - probe)
-    avail[b, i, 4] = _can_enter(pathing, px + probe, py)
-    avail[b, i, 5] = _can_enter(pathing, px - probe, py)
-    if c.medics and types[kind[b, i]].medic:
+    px, py, probe = real[X, i], real[Y, i], c.move_amount / 2
+    row[1] = 1
+    row[2] = _can_enter(pathing, px, py + probe)
+    row[3] = _can_enter(pathing, px, py - probe)
+    row[4] = _can_enter(pathing, px + probe, py)
+    row[5] = _can_enter(pathing, px - probe, py)
+    if bits[MEDIC, i]:
         for k in range(c.n_agents):
-            if distance[i, k] <= REACH and not types[kind[b, k]].medic:
-                avail[b, i, N_BASIC_ACTIONS + k] = 1
+            row[N_BASIC_ACTIONS + k] = distance[i, k] <= REACH and not bits[MEDIC, k]
     else:
         for e in range(c.n_enemies):
-            if distance[i, c.n_agents + e] <= REACH:
-                avail[b, i, N_BASIC_ACTIONS + e] = 1
+            row[N_BASIC_ACTIONS + e] = distance[i, c.n_agents + e] <= REACH
 
 
 @_helper
@@ -398,106 +415,82 @@ def _write_surroundings(c: Any, pathing: Any, height: Any, px: float, py: float,
 
 
 @_helper
-def _write_other(
-    c: Any, types: Any, kind: Any, x: Any, y: Any, health: Any, health_max: Any, shield: Any, b: int, i: int, u: int,
-    d: float, first: float, row: Any, at: int,
-) -> int:  # fmt: skip
-    """One visible unit as agent i sees it. Returns the place behind its type bits."""
-    row[at] = first
-    row[at + 1] = d / SIGHT
-    row[at + 2] = (np.float64(x[b, u]) - np.float64(x[b, i])) / SIGHT
-    row[at + 3] = (np.float64(y[b, u]) - np.float64(y[b, i])) / SIGHT
-    at += 4
-    ally = u < c.n_agents
-    if c.obs_all_health:
-        row[at] = np.float64(health[b, u]) / np.float64(health_max[b, u])
-        at += 1
-        if c.ally_shields if ally else c.enemy_shields:
-            row[at] = np.float64(shield[b, u]) / types[kind[b, u]].max_shield
-            at += 1
-    if c.type_bits:
-        bit = types[kind[b, u]].ally_bit if ally else types[kind[b, u]].enemy_bit
-        row[at + bit] = 1.0
-    return at + c.type_bits
-
-
-@_helper
-def _write_own(
-    c: Any, types: Any, kind: Any, health: Any, health_max: Any, shield: Any, b: int, i: int, row: Any, at: int
-) -> None:
-    if c.obs_own_health:
-        row[at] = np.float64(health[b, i]) / np.float64(health_max[b, i])
-        at += 1
-        if c.ally_shields:
-            row[at] = np.float64(shield[b, i]) / types[kind[b, i]].max_shield
-            at += 1
-    if c.type_bits:
-        row[at + types[kind[b, i]].ally_bit] = 1.0
-
-
-@_helper
 def _write_obs(
-    c: Any, types: Any, pathing: Any, height: Any, kind: Any, x: Any, y: Any, health: Any, health_max: Any,
-    shield: Any, alive: Any, last_action: Any, distance: Any, b: int, i: int, avail: Any, row: Any,
-) -> None:  # fmt: skip
+    c: Any, pathing: Any, height: Any, real: Any, bits: Any, distance: Any, last: Any, i: int, avail: Any, row: Any
+) -> None:
     """Observation of one living agent into a zeroed row: move, enemy, ally and own features."""
     n = c.n_agents
+    px, py = real[X, i], real[Y, i]
     for k in range(4):
-        row[k] = avail[b, i, 2 + k]
-    at = _write_surroundings(c, pathing, height, np.float64(x[b, i]), np.float64(y[b, i]), row, 4)
-    shared = 4 + c.obs_all_health + c.type_bits
-    width = shared + (c.enemy_shields if c.obs_all_health else 0)
-    for e in range(c.n_enemies):
-        d = distance[i, n + e]
+        row[k] = avail[2 + k]
+    at = 4
+    if c.obs_pathing_grid or c.obs_terrain_height:
+        at = _write_surroundings(c, pathing, height, px, py, row, at)
+    for j in range(n + c.n_enemies - 1):
+        # Enemies come first in an observation, then the other allies.
+        u = n + j if j < c.n_enemies else j - c.n_enemies
+        if u < n and u >= i:
+            u += 1
+        shields = c.ally_shields if u < n else c.enemy_shields
+        d = distance[i, u]
         if d < SIGHT:
-            first = np.float64(avail[b, i, N_BASIC_ACTIONS + e])
-            _write_other(c, types, kind, x, y, health, health_max, shield, b, i, n + e, d, first, row, at)
-        at += width
-    width = shared + (c.ally_shields if c.obs_all_health else 0) + (c.n_actions if c.obs_last_action else 0)
-    for k in range(n):
-        if k == i:
-            continue
-        d = distance[i, k]
-        if d < SIGHT:
-            end = _write_other(c, types, kind, x, y, health, health_max, shield, b, i, k, d, 1.0, row, at)
-            if c.obs_last_action and last_action[b, k] >= 0:
-                row[end + last_action[b, k]] = 1.0
-        at += width
-    _write_own(c, types, kind, health, health_max, shield, b, i, row, at)
+            row[at] = 1.0 if u < n else np.float64(avail[N_BASIC_ACTIONS + j])
+            row[at + 1] = d / SIGHT
+            row[at + 2] = (real[X, u] - px) / SIGHT
+            row[at + 3] = (real[Y, u] - py) / SIGHT
+        at += 4
+        if c.obs_all_health:
+            if d < SIGHT:
+                row[at] = real[LIFE, u]
+                if shields:
+                    row[at + 1] = real[WARD, u]
+            at += 1 + shields
+        if c.type_bits:
+            if d < SIGHT:
+                row[at + bits[BIT, u]] = 1.0
+            at += c.type_bits
+        if c.obs_last_action and u < n:
+            if d < SIGHT and last[u] >= 0:
+                row[at + last[u]] = 1.0
+            at += c.n_actions
+    if c.obs_own_health:
+        row[at] = real[LIFE, i]
+        at += 1
+        if c.ally_shields:
+            row[at] = real[WARD, i]
+            at += 1
+    if c.type_bits:
+        row[at + bits[BIT, i]] = 1.0
 
 
 @_helper
 def _write_state(
-    c: Any, types: Any, kind: Any, x: Any, y: Any, health: Any, health_max: Any, shield: Any, energy: Any,
-    cooldown: Any, alive: Any, last_action: Any, step: int, b: int, row: Any,
-) -> None:  # fmt: skip
+    c: Any, types: Any, kind: Any, energy: Any, cooldown: Any, real: Any, bits: Any, last: Any, step: int, row: Any
+) -> None:
     """Global state of one battle into a zeroed row: allies, enemies, last actions, time step."""
     n = c.n_agents
     centre, extent = GRID / 2.0, np.float64(GRID)
     at = 0
     for u in range(n + c.n_enemies):
-        ally = u < n
-        shields = c.ally_shields if ally else c.enemy_shields
-        width = (4 if ally else 3) + shields + c.type_bits
-        if alive[b, u] and health[b, u] > 0:
-            t = types[kind[b, u]]
-            row[at] = np.float64(health[b, u]) / np.float64(health_max[b, u])
-            place = at + 1
-            if ally:
-                medic = c.medics != 0 and t.medic != 0
-                row[place] = np.float64(energy[b, u] if medic else cooldown[b, u]) / t.max_cooldown
+        shields = c.ally_shields if u < n else c.enemy_shields
+        width = (4 if u < n else 3) + shields + c.type_bits
+        if bits[LIVING, u]:
+            place = at
+            row[place] = real[LIFE, u]
+            if u < n:
                 place += 1
-            row[place] = (np.float64(x[b, u]) - centre) / extent
-            row[place + 1] = (np.float64(y[b, u]) - centre) / extent
+                row[place] = np.float64(energy[u] if bits[MEDIC, u] else cooldown[u]) / types[kind[u]].max_cooldown
+            row[place + 1] = (real[X, u] - centre) / extent
+            row[place + 2] = (real[Y, u] - centre) / extent
             if shields:
-                row[place + 2] = np.float64(shield[b, u]) / t.max_shield
+                row[place + 3] = real[WARD, u]
             if c.type_bits:
-                row[at + width - c.type_bits + (t.ally_bit if ally else t.enemy_bit)] = 1.0
+                row[at + width - c.type_bits + bits[BIT, u]] = 1.0
         at += width
     if c.state_last_action:
         for i in range(n):
-            if last_action[b, i] >= 0:
-                row[at + last_action[b, i]] = 1.0
+            if last[i] >= 0:
+                row[at + last[i]] = 1.0
             at += c.n_actions
     if c.state_timestep:
         row[at] = np.float64(step) / np.float64(c.episode_limit)
@@ -507,7 +500,7 @@ def _write_state(
 def observe(
     layout: Any, types: Any, pathing: Any, height: Any, kind: Any, x: Any, y: Any, health: Any, health_max: Any,
     shield: Any, energy: Any, cooldown: Any, alive: Any, last_action: Any, steps: Any, rows: Any,
-    distance: Any, obs: Any, state: Any, avail: Any,
+    real: Any, bits: Any, distance: Any, obs: Any, state: Any, avail: Any,
 ) -> None:  # fmt: skip
     """Write obs[B, n, do], state[B, ds] and avail[B, n, A] of the current frame."""
     c = layout[0]
@@ -515,17 +508,16 @@ def observe(
     for b in range(rows.size):
         if not rows[b]:
             continue
-        _measure(c, x, y, health, alive, b, distance)
+        _gather(c, types, kind, x, y, health, health_max, shield, alive, b, real, bits)
+        _measure(c, real, bits, distance)
+        last = last_action[b]
         for i in range(c.n_agents):
-            _write_avail(c, types, pathing, kind, x, y, health, alive, distance, b, i, avail)
-            row = obs[b, i]
+            mask, row = avail[b, i], obs[b, i]
+            _write_avail(c, pathing, real, bits, distance, i, mask)
             for k in range(size):
                 row[k] = 0.0
-            if alive[b, i] and health[b, i] > 0:
-                _write_obs(
-                    c, types, pathing, height, kind, x, y, health, health_max, shield, alive, last_action,
-                    distance, b, i, avail, row,
-                )  # fmt: skip
+            if bits[LIVING, i]:
+                _write_obs(c, pathing, height, real, bits, distance, last, i, mask, row)
             if c.obs_timestep:
                 row[size - 1] = np.float64(steps[b]) / np.float64(c.episode_limit)
         out = state[b]
@@ -536,18 +528,19 @@ def observe(
         else:
             for k in range(out.size):
                 out[k] = 0.0
-            _write_state(
-                c, types, kind, x, y, health, health_max, shield, energy, cooldown, alive, last_action,
-                steps[b], b, out,
-            )  # fmt: skip
+            _write_state(c, types, kind[b], energy[b], cooldown[b], real, bits, last, steps[b], out)
 
 
 @_kernel
-def see(layout: Any, x: Any, y: Any, health: Any, alive: Any, distance: Any, visible: Any) -> None:
+def see(
+    layout: Any, types: Any, kind: Any, x: Any, y: Any, health: Any, health_max: Any, shield: Any, alive: Any,
+    real: Any, bits: Any, distance: Any, visible: Any,
+) -> None:  # fmt: skip
     """Write visible[B, n, U]: who sees whom (never oneself)."""
     c = layout[0]
     for b in range(visible.shape[0]):
-        _measure(c, x, y, health, alive, b, distance)
+        _gather(c, types, kind, x, y, health, health_max, shield, alive, b, real, bits)
+        _measure(c, real, bits, distance)
         for i in range(c.n_agents):
             for u in range(c.n_agents + c.n_enemies):
                 visible[b, i, u] = distance[i, u] < SIGHT
@@ -562,13 +555,16 @@ _ORDERS = (nb.int8[:, ::1], nb.int16[:, ::1], _UNIT_REAL, _UNIT_REAL)
 _BOOK = (nb.float64[:, ::1], _UNIT_FLAG)  # totals, counted dead
 _COUNTS = (nb.int64[::1], nb.float64[::1], nb.int64[:, ::1])  # steps, max_reward, counters
 _ACTIONS, _LAST, _ROWS, _PATHING = nb.int64[:, ::1], nb.int16[:, ::1], _FLAGS[::1], _FLAGS[:, ::1]
-_SCRATCH = nb.float64[:, ::1]
+_SCRATCH = (nb.float64[:, ::1], nb.int64[:, ::1], nb.float64[:, ::1])  # real, bits, distance
 
 # One signature a kernel: output arrays of `observe` may be strided views, and one version serves both kinds.
 SIGNATURES: dict[Any, tuple[Any, ...]] = {
-    translate: (*_RECORDS, _PATHING, _UNIT_KIND, *[_UNIT_REAL] * 3, _UNIT_FLAG, _ROWS, _ACTIONS, _LAST, *_ORDERS),
+    translate: (
+        *_RECORDS, _PATHING, _UNIT_KIND, *[_UNIT_REAL] * 3, _UNIT_FLAG, _ROWS, _ACTIONS, _LAST, *_SCRATCH[:2], *_ORDERS,
+    ),
     play_heuristic: (
-        *_RECORDS, _PATHING, _UNIT_KIND, *[_UNIT_REAL] * 4, _UNIT_FLAG, _ROWS, _ACTIONS, _LAST, _LAST, *_ORDERS,
+        *_RECORDS, _PATHING, _UNIT_KIND, *[_UNIT_REAL] * 4, _UNIT_FLAG, _ROWS, _ACTIONS, _LAST, _LAST, *_SCRATCH[:2],
+        *_ORDERS,
     ),
     begin: (_RECORDS[0], _ROWS, *[_UNIT_REAL] * 4, *_BOOK, _LAST, _LAST, *_COUNTS),
     settle: (
@@ -577,9 +573,9 @@ SIGNATURES: dict[Any, tuple[Any, ...]] = {
     ),
     observe: (
         *_RECORDS, _PATHING, nb.float64[:, ::1], _UNIT_KIND, *[_UNIT_REAL] * 7, _UNIT_FLAG, _LAST, nb.int64[::1],
-        _ROWS, _SCRATCH, _REALS[:, :, :], _REALS[:, :], nb.int32[:, :, :],
+        _ROWS, *_SCRATCH, _REALS[:, :, :], _REALS[:, :], nb.int32[:, :, :],
     ),
-    see: (_RECORDS[0], *[_UNIT_REAL] * 3, _UNIT_FLAG, _SCRATCH, _FLAGS[:, :, ::1]),
+    see: (*_RECORDS, _UNIT_KIND, *[_UNIT_REAL] * 5, _UNIT_FLAG, *_SCRATCH, _FLAGS[:, :, ::1]),
 }  # fmt: skip
 
 

@@ -1,0 +1,54 @@
+"""Environments by name.
+
+REGISTRY: for runners that take environments one by one, `REGISTRY[name](**env_args) -> MultiAgentEnv`.
+VECTOR_REGISTRY: for the vector runner, `VECTOR_REGISTRY[name](n_battles=..., seed=..., **env_args)`, with the methods
+of `skirmish.battles.Battles`. A plug-in adds its own. Nothing is imported before it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from envs.multiagentenv import MultiAgentEnv
+
+if TYPE_CHECKING:
+    from skirmish.battles import Battles
+
+__all__ = ["REGISTRY", "VECTOR_REGISTRY", "MultiAgentEnv", "describe"]
+
+
+def _sc2(**env_args: Any) -> MultiAgentEnv:
+    from envs.smac import SMACEnv
+
+    return SMACEnv(**env_args)
+
+
+def _matrix_game(**env_args: Any) -> MultiAgentEnv:
+    from envs.matrix_game import MatrixGame
+
+    return MatrixGame(**env_args)
+
+
+def _sc2_battles(n_battles: int, seed: int = 0, **env_args: Any) -> Battles:
+    from envs.smac import make_vector
+
+    return make_vector(n_battles, seed, **env_args)
+
+
+REGISTRY: dict[str, Callable[..., MultiAgentEnv]] = {"sc2": _sc2, "matrix_game": _matrix_game}
+VECTOR_REGISTRY: dict[str, Callable[..., Any]] = {"sc2": _sc2_battles}
+
+
+def describe(env: str, env_args: dict[str, Any]) -> dict[str, str]:
+    """Check env_args and tell what a run's record needs of its environment: engine, version, map checksum.
+
+    {} for environments that have nothing to tell. Raises ValueError with one sentence for wrong arguments.
+    """
+    if env == "sc2":
+        from envs.smac import describe as describe_smac
+
+        return describe_smac(env_args)
+    if env == "matrix_game":
+        _matrix_game(**env_args)
+    return {}
