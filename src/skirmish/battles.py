@@ -1,10 +1,10 @@
 """Engine and rules together: B battles of one SMAC map, stepped and observed at once.
 
-    battles = Battles("3m", n_battles=64, seed=1)
-    obs, state, avail = battles.frame()
-    battles.reset()
-    battles.observe(obs, state, avail)
-    result = battles.step(actions)          # actions [64, 3]; result.reward, result.terminated, ... [64]
+battles = Battles("3m", n_battles=64, seed=1)
+obs, state, avail = battles.frame()
+battles.reset()
+battles.observe(obs, state, avail)
+result = battles.step(actions)          # actions [64, 3]; result.reward, result.terminated, ... [64]
 """
 
 from collections.abc import Callable

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skirmish import engine_kernels as k
-from skirmish.formation import formation
+from skirmish.formation import Formation, formation
 from skirmish.maps import MapSpec, require_playable
 from skirmish.units import LOOPS_PER_SECOND, UNIT_NAMES, UnitType, load_units
 
@@ -128,9 +128,18 @@ class Engine:
         self._stats = np.array([_stats(unit) for unit in self._types], dtype=np.float32)
         self._hit = np.array([[a.hit(b) if a.weapons else 0.0 for b in self._types] for a in self._types], np.float32)
         k.compile_kernels()
-        self._start = formation(map_spec, table)
-        self._roomy = _roomy(self.pathing)
-        self._silence = Orders.zeros(n_battles, self.n_agents)
+        self._start = self._starting_values(formation(map_spec, table))
+        self._world = (
+            self._floats,
+            self._ints,
+            self.units.alive,
+            self._rng,
+            self._stats,
+            self._hit,
+            self.pathing,
+            _roomy(self.pathing),
+            self.n_agents,
+        )
         for battle, child in enumerate(np.random.SeedSequence(seed).spawn(n_battles)):
             self._rng[battle] = child.generate_state(4, np.uint64)
 
@@ -140,31 +149,12 @@ class Engine:
 
     def reset(self, mask: NDArray[np.bool_]) -> None:
         """Begin the battles of mask [B] anew and make them active; the enemy has marched for one or two loops."""
-        floats, n = self._floats, self.n_agents
-        floats[:, mask] = 0.0
-        self._ints[:, mask] = -1
-        self.units.alive[mask] = True
         self.active[mask] = True
-        for field, values in (
-            (k.HEALTH, [unit.health for unit in self._types]),
-            (k.HEALTH_MAX, [unit.health for unit in self._types]),
-            (k.SHIELD, [unit.shield for unit in self._types]),
-            (k.SHIELD_MAX, [unit.shield for unit in self._types]),
-            (k.X, self._start.x),
-            (k.Y, self._start.y),
-            (k.FACE_X, self._start.face_x),
-            (k.FACE_Y, self._start.face_y),
-            (k.GOAL_X, self._start.goal_x),
-            (k.GOAL_Y, self._start.goal_y),
-        ):
-            floats[field, mask] = values
-        self._ints[k.ORDER, mask, :n] = k.IDLE
-        self._ints[k.ORDER, mask, n:] = k.SCANNING
-        self._play(mask, self._silence, self._march(mask))
+        k.begin(mask, self._start, *self._world)
 
     def advance(self, orders: Orders, loops: int = STEP_LOOPS) -> None:
         """Give the orders and play `loops` game loops of every active battle; the orders act from the first loop."""
-        self._play(self.active, orders, np.full(self.n_battles, loops, dtype=np.int64))
+        k.advance(self.active, orders.kind, orders.target, orders.x, orders.y, loops, *self._world)
 
     def snapshot(self) -> dict[str, NDArray]:
         """Copies of everything that changes; `restore` brings the battles back to the bit."""
@@ -193,29 +183,22 @@ class Engine:
     def close(self) -> None:
         """Nothing to release; every engine has this method."""
 
-    def _march(self, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-        loops = np.zeros(self.n_battles, dtype=np.int64)
-        k.draw_march(mask, self._rng, loops)
-        return loops
-
-    def _play(self, rows: NDArray[np.bool_], orders: Orders, loops: NDArray[np.int64]) -> None:
-        k.advance(
-            rows,
-            loops,
-            orders.kind,
-            orders.target,
-            orders.x,
-            orders.y,
-            self._floats,
-            self._ints,
-            self.units.alive,
-            self._rng,
-            self._stats,
-            self._hit,
-            self.pathing,
-            self._roomy,
-            self.n_agents,
-        )
+    def _starting_values(self, places: Formation) -> NDArray[np.float32]:
+        """START_FIELDS [fields, U] of the kernels."""
+        health, shield = [unit.health for unit in self._types], [unit.shield for unit in self._types]
+        fields = {
+            k.X: places.x,
+            k.Y: places.y,
+            k.FACE_X: places.face_x,
+            k.FACE_Y: places.face_y,
+            k.GOAL_X: places.goal_x,
+            k.GOAL_Y: places.goal_y,
+            k.HEALTH: health,
+            k.HEALTH_MAX: health,
+            k.SHIELD: shield,
+            k.SHIELD_MAX: shield,
+        }
+        return np.array([fields[field] for field in k.START_FIELDS], dtype=np.float32)
 
 
 def warm_up(notify: Callable[[str], None] | None = None) -> None:
@@ -234,7 +217,7 @@ def warm_up(notify: Callable[[str], None] | None = None) -> None:
 def _cached() -> bool:
     """Whether Numba's cache holds the engine's main kernel as it stands in the source."""
     source = Path(k.__file__)
-    indices = Path(k.advance.stats.cache_path).glob("engine_kernels.advance-*.nbi")
+    indices = Path(str(k.advance.stats.cache_path)).glob("engine_kernels.advance-*.nbi")
     return any(index.stat().st_mtime >= source.stat().st_mtime for index in indices)
 
 

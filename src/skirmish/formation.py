@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from skirmish.maps import MapSpec
 from skirmish.units import UnitType
 
-SPAWN_GAP = 0.125
-"""Cells left between the bodies of units created at one point; 25 marines then stand about 5.5 cells wide."""
+SPAWN_GAP = 0.25
+"""Cells left between the bodies of units created at one point; 25 marines then stand about 6 cells wide."""
 
 
 @dataclass(frozen=True)
