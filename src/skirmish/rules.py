@@ -24,31 +24,12 @@ from skirmish import rules_kernels as kernels
 from skirmish.engine import Orders, Units
 from skirmish.maps import MapSpec
 from skirmish.options import RuleOptions, sizes_of
-from skirmish.units import UNIT_NAMES
+from skirmish.tables import layout_of, types_of
 
 Bools = NDArray[np.bool_]
 
 ACTION_NAMES = ("no-op", "stop", "move north", "move south", "move east", "move west")
 
-_MAX_SHIELD = {"Stalker": 80.0, "Zealot": 50.0, "Colossus": 150.0}
-_MAX_COOLDOWN = {
-    "Marine": 15.0,
-    "Marauder": 25.0,
-    "Medivac": 200.0,  # of energy
-    "Stalker": 35.0,
-    "Zealot": 22.0,
-    "Colossus": 24.0,
-    "Hydralisk": 10.0,
-    "Zergling": 11.0,
-    "Baneling": 1.0,
-}
-_ALLY_TYPES = {
-    "stalkers_and_zealots": ("Stalker", "Zealot"),
-    "colossi_stalkers_zealots": ("Colossus", "Stalker", "Zealot"),
-    "MMM": ("Marauder", "Marine", "Medivac"),
-    "bane": ("Baneling", "Zergling"),
-}
-_ENEMY_TYPES = {**_ALLY_TYPES, "stalkers_and_zealots": ("Zealot", "Stalker")}
 _ARRAYS = ("total", "counted_dead", "last_action", "targets", "steps", "max_reward", "counters")
 
 
@@ -92,7 +73,7 @@ class Rules:
         self.n_battles, self.n_agents, self.n_enemies = n_battles, spec.n_agents, spec.n_enemies
         self.n_actions, self.obs_size, self.state_size = self.sizes.n_actions, self.sizes.obs, self.sizes.state
         self.episode_limit = spec.limit
-        self._layout, self._types = _layout_of(spec, self.options), _types_of(spec.map_type)
+        self._layout, self._types = layout_of(spec, self.options), types_of(spec.map_type)
         self._pathing = np.array(spec.pathing, dtype=np.bool_, order="C")
         # SMAC mirrors the heights in y, and only them.
         self._height = np.ascontiguousarray(spec.height[:, ::-1] / 255)
@@ -253,52 +234,3 @@ class Rules:
             np.zeros((self.n_battles, self.state_size), dtype=np.float32),
             np.zeros((self.n_battles, self.n_agents, self.n_actions), dtype=np.int32),
         )
-
-
-def _layout_of(spec: MapSpec, options: RuleOptions) -> NDArray[np.void]:
-    layout = np.zeros(1, dtype=kernels.LAYOUT)
-    values: dict[str, float] = {
-        "n_agents": spec.n_agents,
-        "n_enemies": spec.n_enemies,
-        "n_actions": 6 + spec.n_enemies,
-        "type_bits": spec.unit_type_bits,
-        "ally_shields": spec.a_race == "P",
-        "enemy_shields": spec.b_race == "P",
-        "episode_limit": spec.limit,
-        "medics": spec.map_type == "MMM",
-        "obs_all_health": options.obs_all_health,
-        "obs_own_health": options.shows_own_health,
-        "obs_last_action": options.obs_last_action,
-        "obs_pathing_grid": options.obs_pathing_grid,
-        "obs_terrain_height": options.obs_terrain_height,
-        "obs_timestep": options.obs_timestep_number,
-        "obs_instead_of_state": options.obs_instead_of_state,
-        "state_last_action": options.state_last_action,
-        "state_timestep": options.state_timestep_number,
-        "only_positive": options.reward_only_positive,
-        "sparse": options.reward_sparse,
-        "scaled": options.reward_scale,
-        "rest": options.heuristic_rest,
-        "move_amount": options.move_amount,
-        "death_value": options.reward_death_value,
-        "win_value": options.reward_win,
-        "defeat_value": options.reward_defeat,
-        "negative_scale": options.reward_negative_scale,
-        "scale_rate": options.reward_scale_rate,
-    }
-    for name, value in values.items():
-        layout[name] = value
-    return layout
-
-
-def _types_of(map_type: str) -> NDArray[np.void]:
-    table = np.zeros(len(UNIT_NAMES), dtype=kernels.TYPES)
-    for index, name in enumerate(UNIT_NAMES):
-        table[index]["medic"] = name == "Medivac"
-        table[index]["max_shield"] = _MAX_SHIELD.get(name, np.nan)
-        table[index]["max_cooldown"] = _MAX_COOLDOWN.get(name, 15.0)
-    for bit, name in enumerate(_ALLY_TYPES.get(map_type, ())):
-        table[UNIT_NAMES.index(name)]["ally_bit"] = bit
-    for bit, name in enumerate(_ENEMY_TYPES.get(map_type, ())):
-        table[UNIT_NAMES.index(name)]["enemy_bit"] = bit
-    return table
