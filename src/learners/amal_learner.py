@@ -1,0 +1,258 @@
+"""AMAL: a policy that learns from real episodes and inside a world model, with auxiliary teams that live only there.
+
+One call of `train` per batch of fresh real episodes (the asymmetric update rule, section 4.1 of the paper):
+
+    theta <- the world model learns from the primary buffer D_P, which holds real episodes and nothing else;
+    phi   <- PPO on the fresh episodes; then PPO on imagined rollouts of the policy itself and on rollouts of the
+             auxiliaries kept in their buffers D_A, all with the information bonus;
+    psi_i <- every `evolution_frequency` calls the auxiliaries are replaced by evolution.
+
+Nothing flows back: the world model is trained by an object that sees D_P alone (`world_model_learner`), and everything
+here reads it without gradient. docs/algorithms/amal.md describes every part and every key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from components.asymmetric_buffer import AsymmetricBuffer, AuxiliaryData
+from components.episode_buffer import EpisodeBatch
+from learners.imagination import Imagination
+from learners.information import InformationTerm
+from learners.ppo_data import PPOData
+from learners.ppo_learner import PPOLearner
+from learners.ppo_losses import normalise_advantages
+from learners.ppo_update import PPOSettings
+from learners.segments import SegmentPreparer, Segments, segments_of
+from learners.world_model_learner import WorldModelLearner
+from modules.exploration import AuxiliaryEvolution
+from utils.seeding import torch_stream
+
+
+class AMALLearner(PPOLearner):
+    """MAPPO's networks and update on three kinds of data. Reads the keys of config/algs/amal.yaml, explained there."""
+
+    on_policy = True
+
+    def __init__(self, mac: Any, scheme: dict[str, Any], logger: Any, args: SimpleNamespace) -> None:
+        super().__init__(mac, scheme, logger, args)
+        seed = args.seed or 0
+        obs_dim = int(scheme["obs"]["vshape"])
+        self.world_model = WorldModelLearner(args, obs_dim)
+        self.shadow = WorldModelLearner(args, obs_dim) if args.isolation_shadow else None
+        self.prepare = SegmentPreparer(mac, self.critic, self.trainer, args.gamma, args.gae_lambda)
+        self.imagination = Imagination(
+            self.world_model.model, mac, self.critic, torch_stream(seed, "auxiliaries", 1)
+        )
+        self.evolution = self._make_evolution(seed) if args.num_auxiliary_agents > 0 else None
+        self.information = InformationTerm(args, self.world_model.model, mac, torch_stream(seed, "information"))
+        self.imagined_settings = PPOSettings.from_args(
+            SimpleNamespace(**{**vars(args), "epochs": args.imagined_epochs, "entropy_coef": args.imagined_entropy_coef})
+        )
+        self.metrics_generator = torch_stream(seed, "evaluation", 1)
+        self.buffer: AsymmetricBuffer | None = None
+        self.rounds = 0
+
+    def _make_evolution(self, seed: int) -> AuxiliaryEvolution:
+        args = self.args
+        return AuxiliaryEvolution(
+            self.mac.agent.head.in_features,
+            args.n_actions,
+            n_auxiliaries=args.num_auxiliary_agents,
+            population=args.cem_population_size,
+            elite_fraction=args.cem_elite_fraction,
+            generations=args.cem_generations,
+            beta=args.cem_beta,
+            archive_size=args.cem_archive_size,
+            generator=torch_stream(seed, "auxiliaries"),
+        )
+
+    def attach_buffer(self, buffer: AsymmetricBuffer) -> None:
+        """Receive the buffer into which the training loop puts every real episode."""
+        self.buffer = buffer
+
+    # --- training -----------------------------------------------------------------------------------------------------
+
+    def train(self, batch: EpisodeBatch, t_env: int, episode_num: int) -> None:
+        """Learn from the fresh episodes `batch`, which the buffer holds already."""
+        assert self.buffer is not None, "attach_buffer comes first"
+        self._schedule_lr(t_env)
+        logged = self.world_model.train(self.buffer)
+        if self.shadow is not None:
+            self.shadow.train(self.buffer)
+        real = segments_of(batch, self.device, self.mac.agent.trunk.rnn_size, self.critic)
+        logged |= self._policy_update(self._informed(real, t_env), self.settings, on_policy=True)
+        if self.world_model.ready and t_env >= self.args.imagination_start_steps:
+            logged |= self._imagine(t_env)
+        self.information.count_update()
+        self.rounds += 1
+        if t_env - self.last_logged >= self.args.learner_log_interval:
+            self._log_round(logged, t_env)
+            self.last_logged = t_env
+
+    def _policy_update(self, segments: Segments, settings: PPOSettings, on_policy: bool) -> dict[str, float]:
+        data = self._ppo_data(segments, on_policy)
+        return self.trainer.update(data, settings)
+
+    def _ppo_data(self, segments: Segments, on_policy: bool) -> PPOData:
+        data = self.prepare(segments, on_policy)
+        self.value_norm.update(data.returns, data.value_mask)
+        return replace(data, advantages=normalise_advantages(data.advantages, data.policy_mask))
+
+    def _informed(self, segments: Segments, t_env: int) -> Segments:
+        """The segments with their information bonus, once there is a world model to ask."""
+        if not self.world_model.ready:
+            return segments
+        return self.information(segments, t_env / self.args.t_max, self.evolution)
+
+    def _imagine(self, t_env: int) -> dict[str, float]:
+        """PPO inside the world model, `imagination_updates` times, each on fresh rollouts from real states."""
+        args, buffer = self.args, self.buffer
+        assert buffer is not None
+        if self.evolution is not None and self.rounds % args.evolution_frequency == 0:
+            self._evolve(self.evolution, buffer)
+        limits = real_limits(buffer.sample_primary(512, 1, self.imagination.generator).tensors)
+        logged: dict[str, float] = {}
+        for _ in range(args.imagination_updates):
+            n_auxiliary = round(args.aux_ratio * args.imagination_rollouts) if self.evolution is not None else 0
+            starts = self.imagination.starts(buffer, args.imagination_rollouts - n_auxiliary)
+            own = self.imagination.rollout(starts, args.imagination_horizon)
+            parts = [self._ppo_data(self._informed(own.clamped_to(limits), t_env), on_policy=True)]
+            if self.evolution is not None and n_auxiliary:
+                self._extend_auxiliary_buffers(self.evolution, buffer, n_auxiliary)
+                rows = buffer.sample_auxiliary(n_auxiliary, self.imagination.generator)
+                theirs = Segments.from_auxiliary(rows).to(self.device).clamped_to(limits)
+                parts.append(self._ppo_data(self._informed(theirs, t_env), on_policy=False))
+            stats = self.trainer.update(PPOData.cat(parts), self.imagined_settings)
+            logged |= {f"imagined_{name}": value for name, value in stats.items()}
+            logged["imagined_return_mean"] = float((own.reward * own.mask).sum() / own.n_segments)
+        if len(parts) == 2:
+            logged |= self._auxiliary_share(parts)
+        return logged
+
+    def _extend_auxiliary_buffers(self, evolution: AuxiliaryEvolution, buffer: AsymmetricBuffer, n: int) -> None:
+        """Let the auxiliaries act in the world model, `n` rollouts in all, and store what happens in their buffers."""
+        starts = self.imagination.starts(buffer, n)
+        first = self.rounds % evolution.n_auxiliaries
+        index = (torch.arange(n, device=self.device) + first) % evolution.n_auxiliaries
+        segments = self.imagination.rollout(starts, self.args.imagination_horizon, evolution, index)
+        for i in index.unique().tolist():
+            buffer.add_auxiliary(i, AuxiliaryData(segments.rows(index == i).as_dict()))
+
+    def _evolve(self, evolution: AuxiliaryEvolution, buffer: AsymmetricBuffer) -> None:
+        starts = self.imagination.starts(buffer, self.args.cem_probes)
+        agent = self.mac.agent
+        features = self.imagination.features(starts)
+        evolution.evolve(features, starts.avail_actions, agent.head.weight.detach(), agent.head.bias.detach())
+
+    # --- logging ------------------------------------------------------------------------------------------------------
+
+    def _auxiliary_share(self, parts: list[PPOData]) -> dict[str, float]:
+        """The auxiliaries' share of effective samples and of the policy gradient's norm, PPO's clipping included."""
+        own, theirs = parts
+        assert theirs.weights is not None
+        effective = float((theirs.weights * theirs.policy_mask).sum())
+        total = effective + float(own.policy_mask.sum())
+        norms = [self.trainer.policy_gradient_norm(part, self.imagined_settings) for part in parts]
+        counts = [float(part.policy_mask.sum()) for part in parts]
+        gradients = [norm * count for norm, count in zip(norms, counts, strict=True)]
+        return {
+            "auxiliary_share": effective / max(total, 1.0),
+            "auxiliary_gradient_share": gradients[1] / max(sum(gradients), 1e-12),
+        }
+
+    def _log_round(self, logged: dict[str, float], t_env: int) -> None:
+        assert self.buffer is not None
+        stats = dict(logged) | self.information.stats()
+        if self.evolution is not None:
+            stats |= self.evolution.stats()
+        if self.world_model.ready:
+            stats |= self.world_model.evaluate(self.buffer, self.metrics_generator)
+            stats["model_updates"] = float(self.world_model.updates)
+        if self.shadow is not None and self.shadow.ready:
+            stats["isolation_kl"] = self._isolation_kl()
+        for name, value in stats.items():
+            self.logger.log_stat(name, value, t_env)
+        self.logger.log_stat("lr", self.agent_optimiser.param_groups[0]["lr"], t_env)
+
+    @torch.no_grad()
+    def _isolation_kl(self) -> float:
+        """KL between the predictions of the world model and of its shadow, which never heard of auxiliaries."""
+        assert self.buffer is not None and self.shadow is not None
+        data = self.buffer.sample_primary(64, 1, self.metrics_generator)
+        states, actions = data["state"][:, :1].to(self.device), data["actions"][:, 0].to(self.device)
+        predictions = []
+        for learner in (self.world_model, self.shadow):
+            context = learner.model.contexts(states)
+            predictions.append(learner.model.predict(context, actions))
+        ours, theirs = predictions
+        return float((ours.exp() * (ours - theirs)).sum(-1).mean())
+
+    # --- device and storage -------------------------------------------------------------------------------------------
+
+    def to(self, device: torch.device | str) -> None:
+        """Move everything to `device`."""
+        super().to(device)
+        self.world_model.to(device)
+        if self.shadow is not None:
+            self.shadow.to(device)
+        if self.evolution is not None:
+            self.evolution.to(device)
+
+    def save_models(self, path: str | Path) -> None:
+        """Write what PPOLearner writes, and world_model.th."""
+        super().save_models(path)
+        torch.save(self.world_model.model.state_dict(), Path(path) / "world_model.th")
+
+    def load_models(self, path: str | Path) -> None:
+        """Read what `save_models` wrote."""
+        super().load_models(path)
+        state = torch.load(Path(path) / "world_model.th", map_location="cpu", weights_only=True)
+        self.world_model.model.load_state_dict(state)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the next update depends on, but the controller and the buffer."""
+        return super().state_dict() | {
+            "world_model": self.world_model.state_dict(),
+            "shadow": None if self.shadow is None else self.shadow.state_dict(),
+            "evolution": None if self.evolution is None else self.evolution.state_dict(),
+            "information": self.information.state_dict(),
+            "imagination": self.imagination.generator.get_state(),
+            "metrics": self.metrics_generator.get_state(),
+            "rounds": self.rounds,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        super().load_state_dict(state)
+        self.world_model.load_state_dict(state["world_model"])
+        if self.shadow is not None:
+            self.shadow.load_state_dict(state["shadow"])
+        if self.evolution is not None:
+            self.evolution.load_state_dict(state["evolution"])
+        self.information.load_state_dict(state["information"])
+        self.imagination.generator.set_state(state["imagination"].cpu())
+        self.metrics_generator.set_state(state["metrics"].cpu())
+        self.rounds = state["rounds"]
+
+
+def real_limits(tensors: Any) -> dict[str, tuple[Tensor, Tensor]]:
+    """Lowest and highest value of states and observations per feature, and of rewards, in real data [S, ...].
+
+    Imagined experience is held within them, widened by half their range, so that no fault of the model and no poisoned
+    buffer reaches the policy with values that the game cannot produce.
+    """
+    limits = {}
+    for name in ("state", "obs", "reward"):
+        flat = tensors[name].reshape(-1, tensors[name].shape[-1]) if name != "reward" else tensors[name].reshape(-1, 1)
+        low, high = flat.amin(0), flat.amax(0)
+        margin = 0.5 * (high - low)
+        low, high = low - margin, high + margin
+        limits[name] = (low, high) if name != "reward" else (low[0], high[0])
+    return limits

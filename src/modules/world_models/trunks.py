@@ -1,0 +1,130 @@
+"""Networks between what is known at a step and the features of what comes next.
+
+A trunk turns (tokens, previous tokens, joint action) into one embedding per token. `EntityTrunk` passes messages
+between units; `RecurrentTrunk` reads the state as one vector through an MLP and a GRU, as AMAL's paper describes it.
+Actions enter after the memory, so that alternatives to the joint action cost the decoder alone.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from modules.world_models.layout import StateLayout
+
+
+def mlp(sizes: list[int], final_activation: bool = True) -> nn.Sequential:
+    """Linear layers of the given sizes with SiLU between them (and after the last one)."""
+    layers: list[nn.Module] = []
+    for index, (n_in, n_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        layers.append(nn.Linear(n_in, n_out))
+        if final_activation or index < len(sizes) - 2:
+            layers.append(nn.SiLU())
+    return nn.Sequential(*layers)
+
+
+class UnitActions(nn.Module):
+    """Splits SMAC's joint action into what a unit does by itself and which unit it does it to."""
+
+    def __init__(self, layout: StateLayout) -> None:
+        super().__init__()
+        self.layout = layout
+        self.n_own = layout.n_actions - layout.n_target_actions
+
+    def forward(self, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """Actions [N, n] -> own part one-hot [N, n, n_own + 1] (last column: has a target), target [N, n, m]."""
+        one_hot = nn.functional.one_hot(actions, self.layout.n_actions).float()
+        own, target = one_hot[..., : self.n_own], one_hot[..., self.n_own :]
+        return torch.cat([own, target.sum(-1, keepdim=True)], dim=-1), target
+
+
+class EntityTrunk(nn.Module):
+    """Message passing over units: every pair exchanges a message that knows distance and who targets whom."""
+
+    memory_size = 0
+
+    def __init__(self, layout: StateLayout, hidden: list[int], rounds: int = 2) -> None:
+        super().__init__()
+        width = hidden[-1]
+        self.layout, self.rounds, self.out_size = layout, rounds, width
+        self.split = UnitActions(layout)
+        # own features, their last change, alive, team, whether the last change is known, own part of the action
+        node_size = 2 * layout.n_features + 3 + self.split.n_own + 1
+        # difference of features, distance, i targets j, j targets i
+        edge_size = layout.n_features + 3
+        self.embed = nn.Linear(node_size, width)
+        self.sender = nn.ModuleList(nn.Linear(width, width) for _ in range(rounds))
+        self.receiver = nn.ModuleList(nn.Linear(width, width) for _ in range(rounds))
+        self.edge = nn.ModuleList(nn.Linear(edge_size, width) for _ in range(rounds))
+        self.update = nn.ModuleList(mlp([2 * width, width, width], final_activation=False) for _ in range(rounds))
+        self.norm = nn.ModuleList(nn.LayerNorm(width) for _ in range(rounds + 1))
+
+    def forward(self, tokens: Tensor, previous: Tensor, known: Tensor, memory: Tensor, actions: Tensor) -> Tensor:
+        """Normalised tokens and previous tokens [N, U, F], known [N], actions [N, n] -> embeddings [N, U, W]."""
+        layout = self.layout
+        own, target = self.split(actions)
+        alive = layout.alive(tokens)
+        hidden = self.embed(self._nodes(tokens, previous, known, own, alive))
+        edges = self._edges(tokens, target)
+        present = alive.to(tokens.dtype).unsqueeze(-2).unsqueeze(-1)
+        scale = layout.n_tokens**-0.5
+        for step in range(self.rounds):
+            normed = self.norm[step](hidden)
+            message = torch.relu(
+                self.receiver[step](normed).unsqueeze(2) + self.sender[step](normed).unsqueeze(1) + self.edge[step](edges)
+            )
+            gathered = (message * present).sum(2) * scale
+            hidden = hidden + self.update[step](torch.cat([normed, gathered], dim=-1))
+        return self.norm[self.rounds](hidden)
+
+    def _nodes(self, tokens: Tensor, previous: Tensor, known: Tensor, own: Tensor, alive: Tensor) -> Tensor:
+        n_rows, n_units = alive.shape
+        flags = tokens.new_zeros(n_rows, n_units, 3)
+        flags[..., 0] = alive
+        flags[:, : self.layout.n_agents, 1] = 1
+        flags[..., 2] = known.to(tokens.dtype).unsqueeze(-1)
+        change = (tokens - previous) * flags[..., 2:]
+        padded = tokens.new_zeros(n_rows, n_units, own.shape[-1])
+        padded[:, : own.shape[1]] = own
+        return torch.cat([tokens, change, flags, padded], dim=-1)
+
+    def _edges(self, tokens: Tensor, target: Tensor) -> Tensor:
+        n_agents, n_units = self.layout.n_agents, self.layout.n_tokens
+        difference = tokens.unsqueeze(1) - tokens.unsqueeze(2)
+        targets = tokens.new_zeros(tokens.shape[0], n_units, n_units)
+        if target.shape[-1] and n_units > n_agents:
+            targets[:, :n_agents, n_agents:] = target
+        columns = self.layout.position_columns
+        distance = difference[..., columns].square().sum(-1, keepdim=True).sqrt()
+        pairs = torch.stack([targets, targets.transpose(1, 2)], dim=-1)
+        return torch.cat([difference, distance, pairs], dim=-1)
+
+
+class RecurrentTrunk(nn.Module):
+    """Encoder MLP, GRU memory, decoder MLP over the whole state as one vector (AMAL's paper, section 5.4).
+
+    `memory` 0 leaves the GRU out (the small profile).
+    """
+
+    def __init__(self, layout: StateLayout, hidden: list[int], memory: int = 256) -> None:
+        super().__init__()
+        self.layout, self.memory_size = layout, memory
+        flat = layout.n_tokens * layout.n_features
+        self.encoder = mlp([flat, *hidden])
+        self.gru = nn.GRUCell(hidden[-1], memory) if memory else None
+        joint_action = layout.n_agents * layout.n_actions
+        self.out_size = 64
+        self.decoder = mlp([(memory or hidden[-1]) + joint_action, *reversed(hidden)])
+        self.expand = nn.Linear(hidden[0], layout.n_tokens * self.out_size)
+
+    def remember(self, tokens: Tensor, memory: Tensor) -> Tensor:
+        """Memory after seeing normalised tokens [N, U, F]; memory [N, M] -> [N, M]."""
+        assert self.gru is not None
+        return self.gru(self.encoder(tokens.flatten(1)), memory)
+
+    def forward(self, tokens: Tensor, previous: Tensor, known: Tensor, memory: Tensor, actions: Tensor) -> Tensor:
+        """Normalised tokens [N, U, F], memory after these tokens [N, M], actions [N, n] -> embeddings [N, U, W]."""
+        summary = memory if self.gru is not None else self.encoder(tokens.flatten(1))
+        one_hot = nn.functional.one_hot(actions, self.layout.n_actions).float().flatten(1)
+        out = self.expand(self.decoder(torch.cat([summary, one_hot], dim=-1)))
+        return out.reshape(out.shape[0], self.layout.n_tokens, self.out_size)
