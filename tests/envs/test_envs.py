@@ -1,0 +1,123 @@
+"""Every environment by name keeps the runners' contract."""
+
+import numpy as np
+import pytest
+
+from envs import REGISTRY, VECTOR_REGISTRY, MultiAgentEnv, describe
+from envs.smac import choose_engine
+from skirmish.maps import MapError
+from skirmish.options import SettingError
+
+CASES = [
+    ("sc2", {"map_name": "3m", "seed": 3}),
+    ("sc2", {"map_name": "2m_vs_1m", "engine": "skirmish", "seed": 3}),
+    ("sc2", {"map_name": "3m", "obs_timestep_number": True, "obs_instead_of_state": True, "seed": 3}),
+    ("matrix_game", {}),
+    ("matrix_game", {"game": "two_step"}),
+    ("matrix_game", {"payoff": np.arange(8.0).reshape(2, 2, 2).tolist()}),
+]
+
+
+def test_every_environment_is_tried():
+    assert {name for name, _ in CASES} == set(REGISTRY)
+
+
+def random_actions(env, random):
+    return np.array([random.choice(np.flatnonzero(row)) for row in env.get_avail_actions()])
+
+
+@pytest.mark.parametrize(("name", "env_args"), CASES)
+def test_an_environment_keeps_the_contract(name, env_args):
+    env = REGISTRY[name](**env_args)
+    assert isinstance(env, MultiAgentEnv)
+    info = env.get_env_info()
+    random = np.random.default_rng(0)
+    for _ in range(2):
+        obs, state = env.reset()
+        terminated, steps = False, 0
+        while not terminated:
+            assert len(obs) == info["n_agents"]
+            assert all(o.shape == (info["obs_shape"],) for o in obs)
+            assert all(np.array_equal(o, env.get_obs_agent(i)) for i, o in enumerate(obs))
+            assert state.shape == (info["state_shape"],)
+            avail = env.get_avail_actions()
+            assert avail == [env.get_avail_agent_actions(i) for i in range(info["n_agents"])]
+            assert all(len(row) == info["n_actions"] and any(row) for row in avail)
+            reward, terminated, step_info = env.step(random_actions(env, random))
+            assert isinstance(reward, (int, float))
+            assert all(isinstance(value, (bool, int, float)) for value in step_info.values())
+            obs, state = env.get_obs(), env.get_state()
+            steps += 1
+        assert 1 <= steps <= info["episode_limit"]
+    assert env.get_total_actions() == info["n_actions"]
+    assert isinstance(env.get_stats(), dict)
+    env.close()
+
+
+@pytest.mark.parametrize(("name", "env_args"), CASES)
+def test_the_same_seed_gives_the_same_episode(name, env_args):
+    def episode():
+        env, random = REGISTRY[name](**env_args), np.random.default_rng(1)
+        env.reset()
+        rewards, terminated = [], False
+        while not terminated:
+            reward, terminated, _ = env.step(random_actions(env, random))
+            rewards.append(reward)
+        return rewards, env.get_state().tolist()
+
+    assert episode() == episode()
+
+
+def test_the_vector_and_the_single_environment_play_the_same_battle():
+    single = REGISTRY["sc2"](map_name="3m", seed=4)
+    many = VECTOR_REGISTRY["sc2"](n_battles=1, seed=4, map_name="3m", engine="auto")
+    assert many.get_env_info() == single.get_env_info()
+    random = np.random.default_rng(2)
+    obs, state, avail = many.frame()
+    single.reset()
+    many.reset()
+    terminated = False
+    while not terminated:
+        many.observe(obs, state, avail)
+        assert np.array_equal(obs[0], single.get_obs())
+        assert np.array_equal(state[0], single.get_state())
+        assert avail[0].tolist() == single.get_avail_actions()
+        actions = random_actions(single, random)
+        reward, terminated, _ = single.step(actions)
+        result = many.step(actions[None])
+        assert (result.reward[0], result.terminated[0]) == (reward, terminated)
+
+
+def test_the_sizes_told_are_those_of_the_arrays():
+    env_args = {"map_name": "3m", "obs_timestep_number": True}
+    many = VECTOR_REGISTRY["sc2"](n_battles=2, **env_args)
+    assert many.get_env_info()["obs_shape"] == many.frame()[0].shape[-1] == 32
+
+
+def test_a_run_learns_what_plays():
+    told = describe("sc2", {"map_name": "3m", "engine": "auto", "seed": None})
+    assert set(told) == {"engine", "engine_version", "map_checksum"}
+    assert told["engine"] == "skirmish"
+    assert describe("matrix_game", {}) == {}
+
+
+@pytest.mark.parametrize(
+    ("env_args", "error", "message"),
+    [
+        ({"map_name": "3mm"}, MapError, 'There is no map "3mm".'),
+        ({"map_name": "MMM"}, MapError, "Playable maps"),
+        ({"map_name": "3m", "reward_spars": True}, SettingError, 'Did you mean "reward_sparse"?'),
+        ({"map_name": "3m", "engine": "skirmsh"}, SettingError, 'Did you mean "skirmish"?'),
+        ({"map_name": "3m", "engine": "starcraft2"}, SettingError, "not part of this version"),
+        ({"map_name": "3m", "step_mul": "8"}, SettingError, "must be a whole number"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_anything_starts(env_args, error, message):
+    for attempt in (lambda: describe("sc2", env_args), lambda: REGISTRY["sc2"](**env_args)):
+        with pytest.raises(error) as caught:
+            attempt()
+        assert message in str(caught.value)
+
+
+def test_the_automatic_engine_is_the_embedded_one():
+    assert choose_engine("auto") == "skirmish"
