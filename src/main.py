@@ -8,6 +8,7 @@ Exit codes: 0 done, 1 a crash (with its traceback), 2 a mistake in the request (
 from __future__ import annotations
 
 import difflib
+import os
 import shutil
 import sys
 import traceback
@@ -20,6 +21,8 @@ from utils.errors import UserError, nearest
 from utils.logging import get_logger
 
 warnings.filterwarnings("ignore", message="pkg_resources is deprecated")  # sacred 0.8.7 imports it
+# Numba's coloured messages go through colorama, which would hold on to the output that sacred captures
+os.environ.setdefault("NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING", "1")
 
 EXAMPLES = """\
 Train and evaluate cooperative multi-agent learners on SMAC battles.
@@ -70,7 +73,7 @@ def make_experiment() -> Any:
     SETTINGS.CONFIG.READ_ONLY_CONFIG = False
     experiment = Experiment("amal", save_git_info=shutil.which("git") is not None)
     quiet = get_logger().getChild("sacred")
-    quiet.setLevel("WARNING")
+    quiet.setLevel("ERROR")  # what sacred says of a start or an interruption is said here already
     experiment.logger = quiet  # type: ignore[assignment]
 
     @experiment.main
@@ -124,30 +127,18 @@ def run_command(line: CommandLine) -> int:
     if arguments.get("--loglevel"):
         get_logger().setLevel(_level(arguments["--loglevel"]))
     command = arguments.get("COMMAND") or experiment.default_command
-    if command == experiment.default_command:
-        from run.experiment import prepare, sacred_folder
-        from tracking.observers import RunFolder
+    if command != experiment.default_command:
+        experiment.add_config(base)
+        experiment.run(command, updates, info={}, meta_info={}, options=arguments)
+        return 0
+    from run.experiment import prepare, sacred_folder
+    from tracking.observers import RunFolder
 
-        prepared = prepare(overlay(base, updates, "the command line"))
-        # sacred gets the overlays as its configuration and the rest as updates, so that its records tell them apart
-        updates = _difference(base, prepared)
-        experiment.observers.append(RunFolder(sacred_folder(prepared)))
-    experiment.add_config(base)
-    experiment.run(command, updates, info={}, meta_info={}, options=arguments)
+    config = prepare(overlay(base, updates, "the command line"))
+    experiment.add_config(config)
+    experiment.observers.append(RunFolder(sacred_folder(config)))
+    experiment.run(command, info={}, meta_info={"config_updates": updates}, options=arguments)
     return 0
-
-
-def _difference(base: dict[str, Any], changed: dict[str, Any]) -> dict[str, Any]:
-    """Return the values of `changed` that differ from `base`, nested mappings key by key."""
-    result: dict[str, Any] = {}
-    for key, value in changed.items():
-        old = base.get(key)
-        if isinstance(old, dict) and isinstance(value, dict) and old:
-            if inner := _difference(old, value):
-                result[key] = inner
-        elif key not in base or old != value:
-            result[key] = value
-    return result
 
 
 def _level(text: str) -> int | str:

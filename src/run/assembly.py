@@ -32,6 +32,7 @@ REGISTRIES = {
 _BUFFER_OPTIONS = {
     "n_auxiliary": "num_auxiliary_agents",
     "auxiliary_size": "auxiliary_buffer_size",
+    "auxiliary_row_steps": "imagination_horizon",
     "memory_map_above": "memory_map_above",
     "seed": "seed",
 }

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 INFO_POINTS = 1000
-RECENT = 5  # values behind an average in the console's summary
 
 
 class ScreenHandler(logging.Handler):
@@ -70,6 +69,7 @@ class Logger:
         self._writer: Any = None
         self._not_in_sacred: set[str] = set()
         self._info_stride: dict[str, int] = {}
+        self._printed: dict[str, int] = defaultdict(int)  # how many values of a metric earlier summaries have shown
 
     def setup_tb(self, directory_name: str) -> None:
         """Write scalars for TensorBoard into this folder too."""
@@ -112,16 +112,19 @@ class Logger:
         return self.stats[key][-1][1] if self.stats.get(key) else None
 
     def print_recent_stats(self) -> None:
-        """Print every metric: its latest value, or the mean of its last `RECENT` values where it is logged often."""
+        """Print every metric, tests first: the mean of the values logged since the last call, else the latest one."""
         if not self.stats:
             return
         t_env = max(series[-1][0] for series in self.stats.values())
         episode = self.last("episode")
         head = f"Recent Stats | t_env: {t_env:>10,d}" + (f" | Episode: {int(episode):>8,d}" if episode else "")
         cells = []
-        for key in sorted(key for key in self.stats if key != "episode"):
-            window = [value for _, value in self.stats[key][-(1 if key == "epsilon" else RECENT) :]]
-            cells.append(f"{key + ':':<27}{_short(sum(window) / len(window)):>10}")
+        for key in sorted(self.stats, key=lambda key: (not key.startswith("test_"), key)):
+            if key == "episode":
+                continue
+            new = self.stats[key][self._printed[key] :] or self.stats[key][-1:]
+            self._printed[key] = len(self.stats[key])
+            cells.append(f"{key + ':':<27}{_short(sum(value for _, value in new) / len(new)):>10}")
         rows = ["   ".join(cells[i : i + 3]) for i in range(0, len(cells), 3)]
         self.console_logger.info("\n".join([head, *rows]))
 
