@@ -16,12 +16,12 @@ class Packing:
     """Rows of B x T x k padded tensors, time-major over sequences sorted by falling length.
 
     rows [R]: row numbers into a tensor [B, T, k, ...] flattened over its first three axes;
-    batch_sizes [T']: how many sequences are still running at each step (CPU, falling);
+    batch_sizes [T']: how many sequences are still running at each step, falling;
     sequences [S]: number b * k + a of every sequence, longest first.
     """
 
     rows: Tensor
-    batch_sizes: Tensor
+    batch_sizes: list[int]
     sequences: Tensor
 
     @classmethod
@@ -44,8 +44,8 @@ class Packing:
         running = (steps - 1).unsqueeze(1) < lengths
         first_row = episode * (time * width) + agent
         rows = (first_row + ((steps - 1) * width).unsqueeze(1))[running]
-        batch_sizes = running.sum(dim=1).cpu()
-        return cls(rows, batch_sizes[batch_sizes > 0], episode * width + agent)
+        batch_sizes = [n for n in running.sum(dim=1).tolist() if n]
+        return cls(rows, batch_sizes, episode * width + agent)
 
     @property
     def n_rows(self) -> int:

@@ -30,6 +30,6 @@ class FFAgent(nn.Module):
         batch, _, n_agents, _ = inputs.shape
         return self.head(self.base(inputs)), inputs.new_zeros(batch, n_agents, 1) if hidden is None else hidden
 
-    def forward_packed(self, inputs: Tensor, batch_sizes: Tensor, hidden: Tensor | None = None) -> Tensor:
+    def forward_packed(self, inputs: Tensor, batch_sizes: list[int], hidden: Tensor | None = None) -> Tensor:
         """Ragged sequences in packed order: inputs [R, d] -> outputs [R, A]."""
         return self.head(self.base(inputs))

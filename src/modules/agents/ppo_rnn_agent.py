@@ -44,6 +44,6 @@ class PPORNNAgent(nn.Module):
         features, last = self.trunk.sequence(rows, start)
         return features.view(time, batch, n_agents, -1).transpose(0, 1), last.view(batch, n_agents, -1)
 
-    def forward_packed(self, inputs: Tensor, batch_sizes: Tensor, hidden: Tensor | None = None) -> Tensor:
+    def forward_packed(self, inputs: Tensor, batch_sizes: list[int], hidden: Tensor | None = None) -> Tensor:
         """Ragged sequences of single agents: inputs [R, d], batch_sizes [T], hidden [S, H] or None -> logits [R, A]."""
         return self.head(self.trunk.packed(inputs, batch_sizes, hidden))

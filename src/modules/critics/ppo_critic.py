@@ -81,7 +81,7 @@ class PPOCritic(nn.Module):
         values = self.head(features).view(time, batch, n_rows, -1).transpose(0, 1)
         return values, last.view(batch, n_rows, -1)
 
-    def forward_packed(self, inputs: Tensor, batch_sizes: Tensor, hidden: Tensor | None = None) -> Tensor:
+    def forward_packed(self, inputs: Tensor, batch_sizes: list[int], hidden: Tensor | None = None) -> Tensor:
         """Ragged sequences: inputs [R, d], batch_sizes [T], hidden [S, H] or None -> values [R, heads]."""
         return self.head(self.trunk.packed(inputs, batch_sizes, hidden))
 
