@@ -29,6 +29,7 @@ class StarCraft2Env:
     def __init__(
         self,
         map_name: str = "8m",
+        *,
         seed: int | None = None,
         notify: Callable[[str], None] | None = print,
         **arguments: Any,
