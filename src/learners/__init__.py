@@ -3,35 +3,40 @@
 A learner's module is imported when it is first asked for, so that a run loads one algorithm and not all of them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, MutableMapping
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeAlias
+
+LearnerClass: TypeAlias = Callable[..., Any]
 
 
-class LazyRegistry(dict[str, Callable[..., Any]]):
-    """A dict of classes; names announced as "module:Class" are imported on first use."""
+class LazyRegistry(MutableMapping[str, LearnerClass]):
+    """Names to classes, or to "module:Class" places that are imported on first use."""
 
-    def __init__(self, locations: dict[str, str]) -> None:
-        super().__init__()
-        self._locations = dict(locations)
+    def __init__(self, entries: dict[str, LearnerClass | str]) -> None:
+        self._entries = dict(entries)
 
-    def __missing__(self, name: str) -> Callable[..., Any]:
-        module, _, attribute = self._locations[name].partition(":")
-        self[name] = getattr(import_module(module), attribute)
-        return self[name]
+    def __getitem__(self, name: str) -> LearnerClass:
+        entry = self._entries[name]
+        if isinstance(entry, str):
+            module, _, attribute = entry.partition(":")
+            entry = self._entries[name] = getattr(import_module(module), attribute)
+        return entry
 
-    def __contains__(self, name: object) -> bool:
-        return super().__contains__(name) or name in self._locations
+    def __setitem__(self, name: str, entry: LearnerClass | str) -> None:
+        self._entries[name] = entry
 
-    def keys(self) -> Any:
-        """All names, imported or not."""
-        return {**dict.fromkeys(self._locations), **dict.fromkeys(super().keys())}.keys()
+    def __delitem__(self, name: str) -> None:
+        del self._entries[name]
 
-    def __iter__(self) -> Any:
-        return iter(self.keys())
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
 
     def __len__(self) -> int:
-        return len(self.keys())
+        return len(self._entries)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
 
 
 REGISTRY = LazyRegistry(
