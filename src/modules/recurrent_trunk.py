@@ -77,6 +77,13 @@ class RecurrentTrunk(nn.Module):
         outputs = self._run(features.flatten(0, 1), [n_sequences] * time, hidden).view(time, n_sequences, -1)
         return self.norm(outputs), outputs[-1]
 
+    def memories(self, inputs: Tensor) -> Tensor:
+        """Hidden states after each step of sequences that start afresh: inputs [T, S, d] -> [T, S, H]."""
+        if not self.rnn_size:
+            return inputs.new_zeros(*inputs.shape[:2], 0)
+        memories: Tensor = self.rnn(self.base(inputs))[0]
+        return memories
+
     def packed(self, inputs: Tensor, batch_sizes: list[int], hidden: Tensor | None = None) -> Tensor:
         """Ragged sequences in packed order (see `learners.sequences.Packing`).
 
