@@ -209,18 +209,26 @@ def parse_updates(config: Mapping[str, Any], updates: Sequence[str]) -> dict[str
     """
     result: dict[str, Any] = {}
     known = dict(dotted(config))
+
+    def take(path: str, value: Any, where: str = "") -> None:
+        default = _default(known, path)
+        if isinstance(value, Mapping) and isinstance(default, Mapping) and default:
+            for key, inner in value.items():
+                take(f"{path}.{key}", inner, where)
+        else:
+            _set(result, path, _checked(path, value, default, where))
+
     for update in updates:
         path, equals, text = (part.strip() for part in update.partition("="))
-        if not equals:
-            if not Path(path).is_file():
-                raise UserError(f'After "with" come key=value pairs or a YAML file; "{path}" is neither.')
-            for key, value in dotted(load_yaml(Path(path))):
-                if not isinstance(value, Mapping):
-                    _set(result, key, _checked(key, value, _default(known, key), f"{path}: "))
-            continue
-        if not path or not text:
+        if equals and not (path and text):
             raise UserError(f'"{update}" is not of the form key=value.')
-        _set(result, path, _checked(path, _value_of(text, _default(known, path)), _default(known, path)))
+        if equals:
+            take(path, _value_of(text, _default(known, path)))
+        elif Path(path).is_file():
+            for key, value in load_yaml(Path(path)).items():
+                take(str(key), value, f"{path}: ")
+        else:
+            raise UserError(f'After "with" come key=value pairs or a YAML file; "{path}" is neither.')
     return result
 
 

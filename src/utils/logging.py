@@ -84,7 +84,7 @@ class Logger:
 
     def log_stat(self, key: str, value: Any, t: int, to_sacred: bool = True) -> None:
         """Record one value of a metric at environment step `t`; tensors and NumPy scalars become floats."""
-        number, step = float(value), int(t)
+        number, step = float(value.detach() if hasattr(value, "detach") else value), int(t)
         self.stats[key].append((step, number))
         if not to_sacred:
             self._not_in_sacred.add(key)
