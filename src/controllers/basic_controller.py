@@ -4,7 +4,7 @@ PyMARL's interface, and beside it what makes it fast: `select_actions` runs the 
 `forward_sequence` runs it on all time steps in one call.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeAlias
@@ -41,8 +41,7 @@ class BasicMAC:
         self.hidden_states: Tensor | None = None
         self._ids = torch.eye(self.n_agents)
         # A subclass that builds its inputs or runs its network in its own way is always called through `forward`.
-        own = type(self)
-        self._is_plain = own.forward is BasicMAC.forward and own._build_inputs is BasicMAC._build_inputs
+        self._is_plain = _defined_here(type(self).forward) and _defined_here(type(self)._build_inputs)
 
     # --- acting -------------------------------------------------------------------------------------------------------
 
@@ -193,6 +192,10 @@ class BasicMAC:
         self.agent.load_state_dict(state["agent"])
         if "action_selector" in state:
             self.action_selector.load_state_dict(state["action_selector"])
+
+
+def _defined_here(method: Callable[..., Any]) -> bool:
+    return method.__module__ in (__name__, "controllers.n_controller")
 
 
 def _row_numbers(bs: Rows, batch_size: int) -> Tensor:
