@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,18 +30,6 @@ NONE, STOP, MOVE, ATTACK, HEAL = range(5)
 
 COMPILE_SECONDS = 15
 """About what compiling all kernels costs on a slow machine."""
-
-PUBLIC_FLOATS = (
-    "x",
-    "y",
-    "health",
-    "health_max",
-    "shield",
-    "shield_max",
-    "energy",
-    "weapon_cooldown",
-    "facing",
-)
 
 
 @dataclass
@@ -67,15 +56,10 @@ class Units:
     @classmethod
     def zeros(cls, n_battles: int, types: tuple[str, ...]) -> "Units":
         """Dead units of the given types, one column each, at the origin."""
-        return cls.over(np.zeros((len(PUBLIC_FLOATS), n_battles, len(types)), dtype=np.float32), types)
-
-    @classmethod
-    def over(cls, floats: NDArray[np.float32], types: tuple[str, ...]) -> "Units":
-        """Dead units whose numbers live in floats [at least 9, B, U], in the order of PUBLIC_FLOATS."""
-        shape = floats.shape[1:]
+        shape = (n_battles, len(types))
         indices = np.array([UNIT_NAMES.index(name) for name in types], dtype=np.int8)
-        fields = {name: floats[i] for i, name in enumerate(PUBLIC_FLOATS)}
-        return cls(type=np.tile(indices, (shape[0], 1)), alive=np.zeros(shape, dtype=np.bool_), **fields)
+        floats = [np.zeros(shape, dtype=np.float32) for _ in range(9)]
+        return cls(np.tile(indices, (n_battles, 1)), *floats, np.zeros(shape, dtype=np.bool_))  # type: ignore[call-arg, arg-type]
 
 
 @dataclass
@@ -121,27 +105,33 @@ class Engine:
         types = map_spec.ally_types + map_spec.enemy_types
         table = load_units(profile)
         self._types = [table[name] for name in types]
-        self._floats = np.zeros((k.N_FLOATS, n_battles, len(types)), dtype=np.float32)
-        self._ints = np.full((k.N_INTS, n_battles, len(types)), -1, dtype=np.int16)
+        self.units = Units.zeros(n_battles, types)
+        self.units.health_max[:] = [unit.health for unit in self._types]
+        n_units = len(types)
+        self._body = np.zeros((n_battles, n_units, k.N_BODY), dtype=np.float32)
+        self._mind = np.zeros((n_battles, n_units, k.N_MIND), dtype=np.int16)
         self._rng = np.empty((n_battles, 4), dtype=np.uint64)
-        self.units = Units.over(self._floats, types)
-        self._stats = np.array([_stats(unit) for unit in self._types], dtype=np.float32)
-        self._hit = np.array([[a.hit(b) if a.weapons else 0.0 for b in self._types] for a in self._types], np.float32)
-        k.compile_kernels()
-        self._start = self._starting_values(formation(map_spec, table))
+        for battle, child in enumerate(np.random.SeedSequence(seed).spawn(n_battles)):
+            self._rng[battle] = child.generate_state(4, np.uint64)
+        self._start = _start(formation(map_spec, table), self._types)
         self._world = (
-            self._floats,
-            self._ints,
+            self.units.x,
+            self.units.y,
+            self.units.health,
+            self.units.weapon_cooldown,
+            self.units.facing,
             self.units.alive,
+            self._body,
+            self._mind,
             self._rng,
-            self._stats,
-            self._hit,
+            np.array([_stats(unit) for unit in self._types], dtype=np.float32),
+            np.array([[a.hit(b) for b in self._types] for a in self._types], dtype=np.float32),
             self.pathing,
             _roomy(self.pathing),
             self.n_agents,
+            np.zeros(n_units, dtype=np.uint32),
         )
-        for battle, child in enumerate(np.random.SeedSequence(seed).spawn(n_battles)):
-            self._rng[battle] = child.generate_state(4, np.uint64)
+        k.compile_kernels()
 
     def seed(self, battle: int, seed: int) -> None:
         """Restart the random stream of one battle from `seed`, as battle 0 of an engine with that seed has it."""
@@ -156,49 +146,24 @@ class Engine:
         """Give the orders and play `loops` game loops of every active battle; the orders act from the first loop."""
         k.advance(self.active, orders.kind, orders.target, orders.x, orders.y, loops, *self._world)
 
-    def snapshot(self) -> dict[str, NDArray]:
+    def snapshot(self) -> dict[str, NDArray[Any]]:
         """Copies of everything that changes; `restore` brings the battles back to the bit."""
-        return {
-            "floats": self._floats.copy(),
-            "ints": self._ints.copy(),
-            "alive": self.units.alive.copy(),
-            "active": self.active.copy(),
-            "rng": self._rng.copy(),
-        }
+        return {name: array.copy() for name, array in self._changing().items()}
 
-    def restore(self, snapshot: dict[str, NDArray]) -> None:
+    def restore(self, snapshot: dict[str, NDArray[Any]]) -> None:
         """Return to a snapshot of an engine with the same map and number of battles; ValueError if they differ."""
-        mine = self.snapshot()
-        for name, array in mine.items():
+        for name, array in self._changing().items():
             if name not in snapshot or snapshot[name].shape != array.shape:
-                raise ValueError(
-                    f'The snapshot does not fit this engine: "{name}" should have the shape {array.shape}.'
-                )
-        self._floats[...] = snapshot["floats"]
-        self._ints[...] = snapshot["ints"]
-        self.units.alive[...] = snapshot["alive"]
-        self.active[...] = snapshot["active"]
-        self._rng[...] = snapshot["rng"]
+                raise ValueError(f'The snapshot does not fit: its "{name}" should have the shape {array.shape}.')
+        for name, array in self._changing().items():
+            array[...] = snapshot[name]
 
     def close(self) -> None:
         """Nothing to release; every engine has this method."""
 
-    def _starting_values(self, places: Formation) -> NDArray[np.float32]:
-        """START_FIELDS [fields, U] of the kernels."""
-        health, shield = [unit.health for unit in self._types], [unit.shield for unit in self._types]
-        fields = {
-            k.X: places.x,
-            k.Y: places.y,
-            k.FACE_X: places.face_x,
-            k.FACE_Y: places.face_y,
-            k.GOAL_X: places.goal_x,
-            k.GOAL_Y: places.goal_y,
-            k.HEALTH: health,
-            k.HEALTH_MAX: health,
-            k.SHIELD: shield,
-            k.SHIELD_MAX: shield,
-        }
-        return np.array([fields[field] for field in k.START_FIELDS], dtype=np.float32)
+    def _changing(self) -> dict[str, NDArray[Any]]:
+        units = {name: getattr(self.units, name) for name in ("x", "y", "health", "weapon_cooldown", "facing", "alive")}
+        return units | {"body": self._body, "mind": self._mind, "rng": self._rng, "active": self.active}
 
 
 def warm_up(notify: Callable[[str], None] | None = None) -> None:
@@ -219,6 +184,20 @@ def _cached() -> bool:
     source = Path(k.__file__)
     indices = Path(str(k.advance.stats.cache_path)).glob("engine_kernels.advance-*.nbi")
     return any(index.stat().st_mtime >= source.stat().st_mtime for index in indices)
+
+
+def _start(places: Formation, types: list[UnitType]) -> NDArray[np.float32]:
+    """START_FIELDS of the kernels, [U, fields]."""
+    fields = {
+        k.X: places.x,
+        k.Y: places.y,
+        k.FACE_X: places.face_x,
+        k.FACE_Y: places.face_y,
+        k.GOAL_X: places.goal_x,
+        k.GOAL_Y: places.goal_y,
+        k.HEALTH: np.array([unit.health for unit in types]),
+    }
+    return np.stack([fields[field] for field in k.START_FIELDS], axis=1).astype(np.float32)
 
 
 def _roomy(pathing: NDArray[np.bool_]) -> NDArray[np.bool_]:
