@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from configuration import dotted
 from utils.errors import UserError
 
 FORMAT = 1
@@ -119,8 +120,11 @@ def require_same(checkpoint: Path, config: Mapping[str, Any]) -> int:
     if config["seed"] not in (None, seed):
         raise UserError(f"The checkpoint {checkpoint} is of seed {seed}, not {config['seed']}.")
     if configuration_hash(theirs) != configuration_hash(config):
-        different = sorted(key for key in {*theirs, *config} - _FREE if theirs.get(key) != config.get(key))
-        raise UserError(f"The checkpoint {checkpoint} is of another configuration: {', '.join(different)} differ.")
+        ours, other = (dict(dotted(content)) for content in (config, theirs))
+        skipped = {*_FREE, "env_args", "env_args.seed"}
+        different = sorted(key for key in {*ours, *other} - skipped if ours.get(key) != other.get(key))
+        keys = f"{different[0]} differs" if len(different) == 1 else f"{', '.join(different)} differ"
+        raise UserError(f"The checkpoint {checkpoint} is of another configuration: {keys}.")
     return seed
 
 

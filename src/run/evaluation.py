@@ -97,15 +97,10 @@ def evaluate(parts: Parts, args: SimpleNamespace, path: Path) -> dict[str, Any]:
         writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore", restval="")
         writer.writeheader()
         for number, row in enumerate(rows):
-            writer.writerow({**{key: _plain(value) for key, value in row.items()}, "episode": number})
+            counts = {key: int(value) for key, value in row.items() if key in COLUMNS[2:]}
+            writer.writerow({**counts, "episode": number, "return": float(row["return"])})
     returns = student([float(row["return"]) for row in rows])
     summary: dict[str, Any] = {"episodes": len(rows), "csv": str(path), "return": vars(returns)}
     if all("battle_won" in row for row in rows):
         summary["win_rate"] = vars(wilson(sum(bool(row["battle_won"]) for row in rows), len(rows)))
     return summary
-
-
-def _plain(value: Any) -> Any:
-    """Return booleans as 0 and 1 and NumPy scalars as Python's."""
-    value = value.item() if hasattr(value, "item") else value
-    return int(value) if isinstance(value, bool) else value

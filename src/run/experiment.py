@@ -180,9 +180,11 @@ def _closing_words(summary: Mapping[str, Any]) -> str:
     cost = f"{summary['wall_seconds']:.0f} s, {summary['cpu_seconds']:.0f} CPU-seconds"
     rows.append(("cost", f"{cost}, {summary['peak_memory_mib']:.0f} MiB at most"))
     rows += [(key, _shown(Path(summary[key]))) for key in ("run", "models", "tensorboard") if summary[key]]
+    head = "Done."
     if summary["ended_by"] == "interrupted":
+        head = "Stopped."
         rows.append(("to continue", "the same command with resume=auto"))
-    return "\n".join(["Stopped." if summary["ended_by"] == "interrupted" else "Done.", *(f"  {name + ':':<20}{text}" for name, text in rows)])
+    return "\n".join([head, *(f"  {name + ':':<20}{text}" for name, text in rows)])
 
 
 def _write_summary(folder: Path | None, summary: Mapping[str, Any]) -> None:

@@ -83,7 +83,7 @@ def test_exactly_the_asked_for_episodes_are_written(tmp_path):
         rows = list(csv.DictReader(file))
     assert [row["episode"] for row in rows] == [str(i) for i in range(10)]
     assert rows[3] == {
-        "episode": "3", "return": "3.0", "length": "13", "battle_won": "1", "dead_allies": "1.0",
+        "episode": "3", "return": "3.0", "length": "13", "battle_won": "1", "dead_allies": "1",
         "dead_enemies": "", "timeout": "",
     }  # fmt: skip
     assert summary["episodes"] == 10
