@@ -37,6 +37,9 @@ FRAME_FIELDS = ("state", "obs", "avail_actions")
 class AsymmetricBuffer:
     """`buffer_size` real transitions (whole episodes, the oldest go first) and `n_auxiliary` rings of imagined ones.
 
+    A row of a ring is whatever is added to it at once: a transition, or a rollout of `auxiliary_row_steps` of them.
+    `auxiliary_size` counts transitions.
+
     Scheme, groups and preprocess as for `EpisodeBatch`. A store that would take more than `memory_map_above` bytes
     lives in memory-mapped files below `directory` (None: a temporary one that goes with the buffer). Raises
     `UserError` when the stores would fit neither way.
@@ -52,6 +55,7 @@ class AsymmetricBuffer:
         device: str | torch.device = "cpu",
         n_auxiliary: int = 16,
         auxiliary_size: int = 10_000,
+        auxiliary_row_steps: int = 1,
         memory_map_above: int = 2**31,
         directory: str | Path | None = None,
         seed: int = 0,
@@ -63,6 +67,7 @@ class AsymmetricBuffer:
         self.preprocess = dict(preprocess or {})
         self.device = device
         self._generator = torch_stream(seed, "buffer")
+        auxiliary_size //= auxiliary_row_steps
         derived = add_derived_fields(self.scheme, self.preprocess)
         self.scheme["filled"] = {"vshape": (1,), "dtype": torch.long}
         fields = self._stored_fields(derived)

@@ -125,6 +125,17 @@ class PPOTrainer:
         n_steps = settings.epochs * settings.mini_batches
         return {name: float(total) / n_steps for name, total in totals.items()}
 
+    def policy_gradient_norm(self, data: PPOData, settings: PPOSettings) -> float:
+        """Norm of the gradient of the clipped surrogate, without entropy, over all of `data`; changes nothing."""
+        rows = PolicyRows.of(data)
+        logits = self._logits(rows.packing, rows.inputs, rows.hidden, data.actor_inputs, data.actor_hidden)
+        log_probs = masked_log_softmax(logits, rows.illegal).gather(1, rows.actions.unsqueeze(1)).squeeze(1)
+        objective, _ = clipped_surrogate(log_probs, rows.old_log_probs, rows.advantages, settings.eps_clip)
+        loss = -(objective * rows.weights).sum() / max(rows.n_counted, 1)
+        parameters = [p for group in self.actor_optimizer.param_groups for p in group["params"]]
+        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+        return float(nn.utils.get_total_norm([g for g in gradients if g is not None]))
+
     def _mini_batches(self, data: PPOData, settings: PPOSettings) -> list[Tensor]:
         if settings.mini_batches == 1:
             return [torch.arange(data.n_sequences, device=data.actions.device)]
