@@ -15,6 +15,7 @@ from skirmish.battles import Battles
 from skirmish.env import StarCraft2Env
 from skirmish.maps import require_playable
 from skirmish.options import RuleOptions, SettingError, suggest
+from skirmish.rules import Rules
 
 ENGINES = ("auto", "skirmish", "starcraft2")
 
@@ -58,7 +59,7 @@ class SMACBattles(Battles):
 
     def get_env_info(self) -> dict[str, Any]:
         """SMAC's description with the lengths that observations and state really have."""
-        return super().get_env_info() | {"obs_shape": self.obs_size, "state_shape": self.state_size}
+        return super().get_env_info() | _array_layout(self.rules)
 
 
 class SMACEnv(StarCraft2Env, MultiAgentEnv):
@@ -70,5 +71,17 @@ class SMACEnv(StarCraft2Env, MultiAgentEnv):
 
     def get_env_info(self) -> dict[str, Any]:
         """SMAC's description with the lengths that observations and state really have, and `n_enemies`."""
-        sizes = {"obs_shape": self._battles.obs_size, "state_shape": self._battles.state_size}
-        return super().get_env_info() | sizes | {"n_enemies": self.n_enemies}
+        return super().get_env_info() | _array_layout(self._rules) | {"n_enemies": self.n_enemies}
+
+
+def _array_layout(rules: Rules) -> dict[str, Any]:
+    """True lengths of the arrays, and the columns of an observation: before, one row per enemy, per other ally, after."""
+    sizes = rules.sizes
+    rows = sizes.enemy_feats[0] * sizes.enemy_feats[1] + sizes.ally_feats[0] * sizes.ally_feats[1]
+    blocks = {
+        "before": sizes.move_feats,
+        "enemy_rows": sizes.enemy_feats,
+        "ally_rows": sizes.ally_feats,
+        "after": sizes.obs - sizes.move_feats - rows,
+    }
+    return {"obs_shape": sizes.obs, "state_shape": sizes.state, "obs_blocks": blocks}

@@ -55,14 +55,16 @@ class StateLayout(nn.Module):
     ) -> None:
         super().__init__()
         self.n_agents, self.n_actions, self.state_dim = n_agents, n_actions, state_dim
-        self.has_units = bool(agent_features) and HEALTH in agent_features
+        unit_columns = n_agents * len(agent_features) + n_enemies * len(enemy_features)
+        # behind the units' rows: the last actions, a time step, both, or neither; anything else is no state of units
+        extra = (0, 1, n_agents * n_actions, n_agents * n_actions + 1)
+        self.has_units = HEALTH in agent_features and state_dim - unit_columns in extra
         if self.has_units:
             self.n_enemies = n_enemies
             self.features = tuple(agent_features)
             index = _unit_columns(n_agents, n_enemies, agent_features, enemy_features)
-            last_action = int(index.max()) + 1
-            has_last_action = state_dim >= last_action + n_agents * n_actions
-            self.last_action_start = last_action if has_last_action else -1
+            has_last_action = state_dim >= unit_columns + n_agents * n_actions
+            self.last_action_start = unit_columns if has_last_action else -1
             self.obs_blocks = obs_blocks
         else:
             self.n_enemies = 0

@@ -39,43 +39,48 @@ class UnitActions(nn.Module):
 
 
 class EntityTrunk(nn.Module):
-    """Message passing over units: every pair exchanges a message that knows distance and who targets whom."""
+    """Message passing over units: gates decide, pair by pair, how much each unit hears of each other one.
+
+    A gate is a sigmoid of a query-key product and of what relates the two: their differences, their distance, who
+    targets whom. Heard values are summed, not averaged, because how many attack a unit matters.
+    """
 
     memory_size = 0
 
-    def __init__(self, layout: StateLayout, hidden: list[int], rounds: int = 2) -> None:
+    def __init__(self, layout: StateLayout, hidden: list[int], rounds: int = 2, heads: int = 8) -> None:
         super().__init__()
         width = hidden[-1]
-        self.layout, self.rounds, self.out_size = layout, rounds, width
+        self.layout, self.rounds, self.heads, self.out_size = layout, rounds, heads, width
         self.split = UnitActions(layout)
         # own features, their last change, alive, team, whether the last change is known, own part of the action
         node_size = 2 * layout.n_features + 3 + self.split.n_own + 1
         # difference of features, distance, i targets j, j targets i
         edge_size = layout.n_features + 3
         self.embed = nn.Linear(node_size, width)
-        self.sender = nn.ModuleList(nn.Linear(width, width) for _ in range(rounds))
-        self.receiver = nn.ModuleList(nn.Linear(width, width) for _ in range(rounds))
-        self.edge = nn.ModuleList(nn.Linear(edge_size, width) for _ in range(rounds))
+        self.relate = mlp([edge_size, 2 * heads, rounds * heads], final_activation=False)
+        self.query_key_value = nn.ModuleList(nn.Linear(width, 3 * width) for _ in range(rounds))
         self.update = nn.ModuleList(mlp([2 * width, width, width], final_activation=False) for _ in range(rounds))
         self.norm = nn.ModuleList(nn.LayerNorm(width) for _ in range(rounds + 1))
 
     def forward(self, tokens: Tensor, previous: Tensor, known: Tensor, memory: Tensor, actions: Tensor) -> Tensor:
         """Normalised tokens and previous tokens [N, U, F], known [N], actions [N, n] -> embeddings [N, U, W]."""
-        layout = self.layout
         own, target = self.split(actions)
-        alive = layout.alive(tokens)
+        alive = self.layout.alive(tokens)
         hidden = self.embed(self._nodes(tokens, previous, known, own, alive))
-        edges = self._edges(tokens, target)
-        present = alive.to(tokens.dtype).unsqueeze(-2).unsqueeze(-1)
-        scale = layout.n_tokens**-0.5
+        # [N, rounds, heads, U, U]; the dead are not heard
+        relations = self.relate(self._edges(tokens, target)).unflatten(-1, (self.rounds, self.heads)).permute(0, 3, 4, 1, 2)
+        relations = relations + alive.to(tokens.dtype).sub(1).mul(1e4).view(-1, 1, 1, 1, self.layout.n_tokens)
         for step in range(self.rounds):
             normed = self.norm[step](hidden)
-            message = torch.relu(
-                self.receiver[step](normed).unsqueeze(2) + self.sender[step](normed).unsqueeze(1) + self.edge[step](edges)
-            )
-            gathered = (message * present).sum(2) * scale
-            hidden = hidden + self.update[step](torch.cat([normed, gathered], dim=-1))
+            heard = self._listen(self.query_key_value[step](normed), relations[:, step])
+            hidden = hidden + self.update[step](torch.cat([normed, heard], dim=-1))
         return self.norm[self.rounds](hidden)
+
+    def _listen(self, query_key_value: Tensor, relation: Tensor) -> Tensor:
+        """Sum of gated values [N, U, W] from queries, keys, values [N, U, 3 W] and relations [N, heads, U, U]."""
+        query, key, value = query_key_value.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        gate = torch.sigmoid(query @ key.transpose(-1, -2) * key.shape[-1] ** -0.5 + relation)
+        return (gate @ value).transpose(1, 2).flatten(-2) * self.layout.n_tokens**-0.5
 
     def _nodes(self, tokens: Tensor, previous: Tensor, known: Tensor, own: Tensor, alive: Tensor) -> Tensor:
         n_rows, n_units = alive.shape
