@@ -37,8 +37,8 @@ FRAME_FIELDS = ("state", "obs", "avail_actions")
 class AsymmetricBuffer:
     """`buffer_size` real transitions (whole episodes, the oldest go first) and `n_auxiliary` rings of imagined ones.
 
-    A row of a ring is whatever is added to it at once: a transition, or a rollout of `auxiliary_row_steps` of them.
-    `auxiliary_size` counts transitions.
+    A row of imagined data is a transition, or a whole rollout of `auxiliary_row_steps` of them; `auxiliary_size`, the
+    size of each ring, counts transitions.
 
     Scheme, groups and preprocess as for `EpisodeBatch`. A store that would take more than `memory_map_above` bytes
     lives in memory-mapped files below `directory` (None: a temporary one that goes with the buffer). Raises
@@ -67,7 +67,6 @@ class AsymmetricBuffer:
         self.preprocess = dict(preprocess or {})
         self.device = device
         self._generator = torch_stream(seed, "buffer")
-        auxiliary_size //= auxiliary_row_steps
         derived = add_derived_fields(self.scheme, self.preprocess)
         self.scheme["filled"] = {"vshape": (1,), "dtype": torch.long}
         fields = self._stored_fields(derived)
@@ -89,7 +88,9 @@ class AsymmetricBuffer:
         self._frames = SegmentStore(fields, segment_rows, folder / "primary" if folder and primary_mapped else None)
         self._episodes = EpisodeIndex()
         self._auxiliaries = AuxiliaryRings(
-            n_auxiliary, auxiliary_size, folder / "auxiliary" if folder and auxiliary_mapped else None
+            n_auxiliary,
+            max(1, auxiliary_size // auxiliary_row_steps),
+            folder / "auxiliary" if folder and auxiliary_mapped else None,
         )
 
     # --- real episodes ---------------------------------------------------------------------------------------------
@@ -222,7 +223,7 @@ class AsymmetricBuffer:
         self._auxiliaries.add(i, data)
 
     def auxiliary_steps(self, i: int | None = None) -> int:
-        """Imagined transitions in the ring of auxiliary `i`, or in all rings."""
+        """Rows (imagined transitions or rollouts) in the ring of auxiliary `i`, or in all rings."""
         return self._auxiliaries.steps(i)
 
     def sample_auxiliary(self, n: int, generator: torch.Generator) -> AuxiliaryData:

@@ -21,6 +21,7 @@ B, T, N, A, D = 4, 5, 3, 6, 12
 @pytest.fixture(autouse=True)
 def seeded():
     torch.manual_seed(0)
+    torch.set_num_threads(1)
 
 
 def args(**extra):
