@@ -47,11 +47,13 @@ ACTIONS, LAST_ACTIONS = nb.int64[:, ::1], nb.int16[:, ::1]
 ORDERS = (nb.int8[:, ::1], nb.int16[:, ::1], UNIT_REAL, UNIT_REAL)
 SCRATCH = (nb.float64[:, ::1], nb.int64[:, ::1], nb.float64[:, ::1])  # real, bits, distance
 
-# Helpers are inlined by force: a call that hands over a dozen arrays costs more than most of these loops.
-helper = nb.njit(forceinline=True, error_model="numpy")
+# Helpers are inlined by force: a call that hands over a dozen arrays costs more than most of these loops. `_nrt=False`
+# drops the counting of references to arrays, which costs as much again; nothing here allocates, so nothing needs it.
+_OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
+helper = nb.njit(forceinline=True, **_OPTIONS)
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Mark a loop over battles for compilation, kept in Numba's cache."""
-    compiled: Callable[..., Any] = nb.njit(cache=True, error_model="numpy")(function)
+    compiled: Callable[..., Any] = nb.njit(cache=True, **_OPTIONS)(function)
     return compiled
