@@ -6,6 +6,6 @@
 from typing import Any
 
 from components.asymmetric_buffer import AsymmetricBuffer
-from components.episode_buffer import ReplayBuffer
+from components.replay_buffer import ReplayBuffer
 
 REGISTRY: dict[str, Any] = {"replay": ReplayBuffer, "asymmetric": AsymmetricBuffer}

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from components.auxiliary_rings import AuxiliaryRings
-from components.episode_buffer import EpisodeBatch, Scheme, add_derived_fields, value_shape
+from components.episode_batch import EpisodeBatch, Scheme, add_derived_fields, value_shape
 from components.episode_index import EpisodeIndex
 from components.memory import compact_dtype, require_memory
 from components.provenance import AuxiliaryData, MixedData, PrimaryData, ProvenanceError, require_primary

@@ -1,0 +1,152 @@
+"""A ring of many episodes that stores each field in as few bytes as it can: PyMARL's `ReplayBuffer`."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+
+from components.episode_batch import EpisodeBatch, Scheme, add_derived_fields, value_shape
+from components.indexing import count, parse_index
+from components.memory import compact_dtype, require_memory
+from utils.seeding import torch_stream
+
+
+class ReplayBuffer:
+    """Ring of the last `buffer_size` episodes; `sample` draws whole ones without replacement, from a stream of its
+    own.
+
+    Availability and `filled` are stored as bool, actions as int16, derived fields not at all; what is read is an
+    `EpisodeBatch` with PyMARL's dtypes. Raises `UserError` when the storage would not fit into free memory.
+    """
+
+    def __init__(
+        self,
+        scheme: Scheme,
+        groups: dict[str, int] | None,
+        buffer_size: int,
+        max_seq_length: int,
+        preprocess: dict[str, tuple[str, list[Any]]] | None = None,
+        device: str | torch.device = "cpu",
+        seed: int = 0,
+    ) -> None:
+        self.scheme: Scheme = dict(scheme)
+        self.groups = dict(groups or {})
+        self.buffer_size = self.batch_size = buffer_size
+        self.max_seq_length = max_seq_length
+        self.preprocess = dict(preprocess or {})
+        self.device = device
+        self.buffer_index = 0
+        self.episodes_in_buffer = 0
+        self._generator = torch_stream(seed, "buffer")
+        derived = add_derived_fields(self.scheme, self.preprocess)
+        self.scheme["filled"] = {"vshape": (1,), "dtype": torch.long}
+        stored = {key: info for key, info in self.scheme.items() if key not in derived}
+        shapes = {key: self._shape(key, info) for key, info in stored.items()}
+        dtypes = {key: compact_dtype(key, info.get("dtype", torch.float32)) for key, info in stored.items()}
+        n_bytes = sum(int(np.prod(shapes[key])) * dtypes[key].itemsize for key in stored)
+        require_memory(n_bytes, device, f"buffer_size={buffer_size} episodes of {max_seq_length} steps", buffer_size)
+        self._storage = {key: torch.zeros(shapes[key], dtype=dtypes[key], device=device) for key in stored}
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes that the storage takes when it is full."""
+        return sum(value.numel() * value.element_size() for value in self._storage.values())
+
+    def insert_episode_batch(self, ep_batch: EpisodeBatch) -> None:
+        """Store the episodes of `ep_batch`, over the oldest ones when the buffer is full."""
+        if ep_batch.max_seq_length > self.max_seq_length:
+            raise ValueError(
+                f"episodes of {ep_batch.max_seq_length} steps do not fit a buffer made for {self.max_seq_length}"
+            )
+        n_skipped = max(0, ep_batch.batch_size - self.buffer_size)
+        n_new = ep_batch.batch_size - n_skipped
+        rows = (torch.arange(n_new) + self.buffer_index + n_skipped) % self.buffer_size
+        rows = rows.to(self.device)
+        length = ep_batch.max_seq_length
+        for key, stored in self._storage.items():
+            values = ep_batch[key][n_skipped:].to(device=self.device, dtype=stored.dtype)
+            if self._is_episode_field(key):
+                stored[rows] = values
+            else:
+                stored[rows, :length] = values
+        # What an older, longer episode left behind must not count as part of the new one.
+        self._storage["filled"][rows, length:] = False
+        self.episodes_in_buffer = min(self.buffer_size, self.episodes_in_buffer + ep_batch.batch_size)
+        self.buffer_index = (self.buffer_index + ep_batch.batch_size) % self.buffer_size
+
+    def can_sample(self, batch_size: int) -> bool:
+        """Whether `batch_size` episodes are there."""
+        return self.episodes_in_buffer >= batch_size
+
+    def sample(self, batch_size: int) -> EpisodeBatch:
+        """`batch_size` different episodes, uniformly; all of them in storage order if there are just as many."""
+        if not self.can_sample(batch_size):
+            raise ValueError(f"{batch_size} episodes asked for, {self.episodes_in_buffer} in the buffer")
+        if self.episodes_in_buffer == batch_size:
+            return self[:batch_size]
+        return self[torch.randperm(self.episodes_in_buffer, generator=self._generator)[:batch_size]]
+
+    def uni_sample(self, batch_size: int) -> EpisodeBatch:
+        """PyMARL2's other name for `sample`."""
+        return self.sample(batch_size)
+
+    def sample_latest(self, batch_size: int) -> EpisodeBatch:
+        """The `batch_size` episodes stored last, oldest first."""
+        if not self.can_sample(batch_size):
+            raise ValueError(f"{batch_size} episodes asked for, {self.episodes_in_buffer} in the buffer")
+        return self[(torch.arange(batch_size) + self.buffer_index - batch_size) % self.buffer_size]
+
+    def __getitem__(self, item: Any) -> Any:
+        """Episodes by number or slice as an `EpisodeBatch` (a copy), or one field of all, in PyMARL's dtypes."""
+        if isinstance(item, str):
+            return self[: self.episodes_in_buffer][item]
+        rows, times = parse_index(item)
+        if isinstance(rows, torch.Tensor):
+            rows = rows.to(self.device)
+        data = SimpleNamespace(transition_data={}, episode_data={})
+        for key, stored in self._storage.items():
+            dtype = self.scheme[key].get("dtype", torch.float32)
+            if self._is_episode_field(key):
+                data.episode_data[key] = stored[rows].to(dtype, copy=True)
+            else:
+                data.transition_data[key] = stored[rows, times].to(dtype, copy=True)
+        return EpisodeBatch(
+            self.scheme,
+            self.groups,
+            count(rows, self.buffer_size),
+            count(times, self.max_seq_length),
+            data=data,
+            preprocess=self.preprocess,
+            device=self.device,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """All stored episodes, the ring's position and the stream."""
+        return {
+            "storage": {key: value[: self.episodes_in_buffer].clone() for key, value in self._storage.items()},
+            "buffer_index": self.buffer_index,
+            "episodes_in_buffer": self.episodes_in_buffer,
+            "generator": self._generator.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave; the buffers must agree in size and fields."""
+        self.buffer_index = int(state["buffer_index"])
+        self.episodes_in_buffer = int(state["episodes_in_buffer"])
+        for key, value in self._storage.items():
+            value[: self.episodes_in_buffer] = state["storage"][key].to(value.device)
+        self._generator.set_state(state["generator"].cpu())
+
+    def __repr__(self) -> str:
+        fields = ", ".join(self.scheme)
+        return f"ReplayBuffer({self.episodes_in_buffer}/{self.buffer_size} episodes, fields: {fields})"
+
+    def _is_episode_field(self, key: str) -> bool:
+        return bool(self.scheme[key].get("episode_const", False))
+
+    def _shape(self, key: str, info: dict[str, Any]) -> tuple[int, ...]:
+        time_axis = () if info.get("episode_const", False) else (self.max_seq_length,)
+        return (self.buffer_size, *time_axis, *value_shape(key, info, self.groups))
