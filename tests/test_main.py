@@ -16,6 +16,16 @@ SMALL = [
     *("log_interval=100", "runner_log_interval=100", "learner_log_interval=100"),
 ]
 
+# AMAL with every part at work within a few hundred steps
+SMALL_AMAL = [
+    *("world_model_min_steps=100", "world_model_first_updates=5", "world_model_updates_per_step=0.02"),
+    *("imagination_start_steps=150", "imagination_updates=1", "imagination_rollouts=16", "imagined_epochs=1"),
+    *("num_auxiliary_agents=4", "evolution_frequency=2", "cem_population_size=20", "cem_generations=2"),
+]
+
+# As shipped, on 3m; the run is killed after its first checkpoint
+LONG = ["env_args.map_name=3m", "batch_size_run=16", "t_max=6000", "checkpoint_interval=3000", "test_nepisode=32"]
+
 
 @pytest.fixture
 def train(run_main, tmp_path):
@@ -227,18 +237,32 @@ class TestResume:
         assert code == 2
         assert "of another configuration: lr differs" in err
 
-    def test_a_killed_run_continues_as_if_nothing_had_happened(self, train, command, tmp_path):
-        keys = ["t_max=1500", "seed=11", "checkpoint_interval=100"]
-        assert train(*keys, name="whole")[0] == 0
+    @pytest.mark.parametrize(
+        ("algorithm", "keys"),
+        [
+            pytest.param("mappo", ["t_max=1500", "checkpoint_interval=100"], id="mappo"),
+            pytest.param("amal", ["t_max=600", "checkpoint_interval=100", *SMALL_AMAL], id="amal"),
+            pytest.param("mappo", LONG, id="mappo-3m", marks=pytest.mark.long),
+            pytest.param("amal", LONG, id="amal-3m", marks=pytest.mark.long),
+        ],
+    )
+    def test_a_killed_run_continues_as_if_nothing_had_happened(self, run_main, command, tmp_path, algorithm, keys):
+        def arguments(name, *more):
+            folder = f"local_results_path={tmp_path / name}"
+            return [f"--config={algorithm}", "with", *SMALL, folder, "seed=11", *keys, *more]
+
+        assert run_main(*arguments("whole"))[0] == 0
         results = tmp_path / "killed"
-        arguments = [*command, "--config=mappo", "with", *SMALL, f"local_results_path={results}", *keys]
-        with subprocess.Popen(arguments, stdout=subprocess.DEVNULL) as process:
+        with subprocess.Popen([*command, *arguments("killed")], stdout=subprocess.DEVNULL) as process:
             wait_for_checkpoint(results, process)
             process.send_signal(signal.SIGKILL)
         assert process.returncode == -signal.SIGKILL
-        assert train(*keys, "resume=auto", name="killed")[0] == 0
-        assert read(run_folder(results, 1), "run.json")["status"] == "RUNNING"
-        assert curves(run_folder(results, 2)) == curves(run_folder(tmp_path / "whole"))
+        assert run_main(*arguments("killed", "resume=auto"))[0] == 0
+        killed, resumed = sorted(results.glob("sacred/*/*/[12]"))
+        assert read(killed, "run.json")["status"] == "RUNNING"
+        (whole,) = (tmp_path / "whole").glob("sacred/*/*/1")
+        assert read(resumed, "info.json")["resumed_from"]["run"] == str(killed)
+        assert curves(resumed) == curves(whole)
 
     def test_ctrl_c_leaves_a_checkpoint_and_a_run_marked_interrupted(self, command, tmp_path):
         results = tmp_path / "stopped"

@@ -128,6 +128,8 @@ class Trainer:
             self._progress.update(t_env, win_rate)
         if win_rate is None:
             return
+        test_return = self.logger.last("test_return_mean")
+        self.console.info(f"Test at step {t_env:,}: win rate {win_rate:.0%}, return {test_return or 0:.2f}")
         self.tests_won_in_a_row = self.tests_won_in_a_row + 1 if win_rate >= args.stop_win_rate > 0 else 0
         seconds, cpu_seconds = self.resources.wall_seconds(), self.resources.cpu_seconds()
         for key, value in self.milestones.test(win_rate, t_env, self.episode, seconds, cpu_seconds).items():
