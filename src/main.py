@@ -8,6 +8,8 @@ Exit codes: 0 done, 1 a crash (with its traceback), 2 a mistake in the request (
 from __future__ import annotations
 
 import difflib
+import importlib.util
+import logging
 import os
 import shutil
 import sys
@@ -109,7 +111,21 @@ def parse_sacred_arguments(experiment: Any, line: CommandLine) -> dict[str, Any]
         close = difflib.get_close_matches(command, commands, n=1)
         hint = f' Did you mean "{close[0]}"?' if close else ""
         raise UserError(f'There is no command "{command}".{hint} Commands: {", ".join(sorted(commands))}.')
+    check_sacred_options(parsed)
     return parsed
+
+
+def check_sacred_options(parsed: dict[str, Any]) -> None:
+    """Refuse in words what sacred itself would answer with a traceback."""
+    for option, package in (("--mongo_db", "pymongo"), ("--sql", "sqlalchemy"), ("--s3", "boto3")):
+        if parsed.get(option) and importlib.util.find_spec(package) is None:
+            raise UserError(f"{option} needs the package {package}, which is not installed: pip install {package}")
+    capture = parsed.get("--capture")
+    if capture not in (None, "no", "sys", "fd"):
+        raise UserError(f'--capture="{capture}" is not one of no, sys, fd.')
+    level = parsed.get("--loglevel")
+    if level and _level(level) not in (*range(51), *logging.getLevelNamesMapping()):
+        raise UserError(f'--loglevel="{level}" is neither a number from 0 to 50 nor DEBUG, INFO, WARNING or ERROR.')
 
 
 def run_command(line: CommandLine) -> int:

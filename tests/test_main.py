@@ -73,6 +73,8 @@ class TestMistakes:
             (["--config=mappo", "with", "checkpoint_path=nowhere"], 'checkpoint_path="nowhere" is not a folder.'),
             (["--config=mappo", "with", "resume=nowhere"], 'resume="nowhere" names no checkpoint'),
             (["--config=mappo", "with", "env_args.engine=starcraft2"], "starcraft2"),
+            (["--config=mappo", "-C", "all"], '--capture="all" is not one of no, sys, fd.'),
+            (["--config=mappo", "-l", "LOUD"], '--loglevel="LOUD" is neither'),
         ],
     )
     def test_each_is_one_sentence_and_exit_code_2(self, run_main, arguments, sentence):
@@ -82,6 +84,12 @@ class TestMistakes:
         assert sentence in err
         assert err.count("\n") == 1
         assert "Traceback" not in out + err
+
+    def test_an_observer_without_its_package_is_refused(self, run_main, monkeypatch):
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+        code, _, err = run_main("--config=mappo", "-m", "localhost:27017:runs")
+        assert code == 2
+        assert err == "error: --mongo_db needs the package pymongo, which is not installed: pip install pymongo\n"
 
     @pytest.mark.parametrize("name", ["3mm", "MMM", "corridor", "nonsense"])
     def test_maps_that_cannot_be_played_are_refused_with_those_that_can(self, run_main, name):
@@ -124,6 +132,11 @@ class TestSacred:
                 run = read(folder, "run.json")
                 assert run["status"] == "COMPLETED"
                 assert run["meta"]["comment"] == "a comment"
+
+    def test_a_queued_run_waits(self, run_main, tmp_path):
+        code, _, err = run_main("--config=mappo", "-q", "with", *SMALL, f"local_results_path={tmp_path}", "t_max=30")
+        assert (code, err) == (0, "")
+        assert read(run_folder(tmp_path), "run.json")["status"] == "QUEUED"
 
     def test_an_unobserved_run_leaves_no_record(self, run_main, tmp_path):
         code, _, err = run_main("--config=mappo", "-u", "with", *SMALL, f"local_results_path={tmp_path}", "t_max=30")

@@ -32,6 +32,10 @@ class RunFolder(FileStorageObserver):
         taken = _id is not None and (Path(self.basedir) / str(_id)).exists()
         super()._make_run_dir(None if taken else _id)
 
+    def queued_event(self, ex_info: Any, *args: Any, **kwargs: Any) -> Any:
+        """Store a queued run without its sources, which sacred would look for in the working directory."""
+        return super().queued_event({**ex_info, "sources": []}, *args, **kwargs)
+
     def heartbeat_event(self, info: Any, captured_out: Any, beat_time: Any, result: Any) -> None:
         """Write a beat with a copy of `info`: this runs in sacred's thread while training goes on appending."""
         copied = {key: list(value) if isinstance(value, list) else value for key, value in dict(info).items()}
