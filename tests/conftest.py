@@ -4,6 +4,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+torch.set_num_threads(1)  # the networks are small; threads that wait for each other take minutes on a busy machine
 
 ROOT = Path(__file__).resolve().parent.parent
 
