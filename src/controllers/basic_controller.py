@@ -114,7 +114,7 @@ class BasicMAC:
         return self.assemble_inputs(batch["obs"], torch.cat([torch.zeros_like(last[:, :1]), last[:, :-1]], dim=1))
 
     def assemble_inputs(self, obs: Tensor, last_actions: Tensor | None) -> Tensor:
-        """Network inputs [..., n, d] from observations [..., n, do] and one-hot last actions [..., n, A] (None: zeros)."""
+        """Inputs [..., n, d] from observations [..., n, do] and one-hot last actions [..., n, A] (None: zeros)."""
         parts = [obs]
         if self.args.obs_last_action:
             shape = (*obs.shape[:-1], self.n_actions)
@@ -147,7 +147,7 @@ class BasicMAC:
     # --- the network --------------------------------------------------------------------------------------------------
 
     def _build_agents(self, input_shape: int) -> None:
-        self.agent: nn.Module | Any = _registered(agent_REGISTRY, self.args.agent, "agent")(input_shape, self.args)
+        self.agent: Any = _registered(agent_REGISTRY, self.args.agent, "agent")(input_shape, self.args)
         self.agent_axis = takes_agent_axis(self.agent, self.n_agents, input_shape)
 
     @property

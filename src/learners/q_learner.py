@@ -1,4 +1,4 @@
-"""Q-learning for teams: IQL, VDN and QMIX by the choice of `mixer`, with double Q-learning and TD or TD(lambda) targets.
+"""Q-learning for teams: IQL, VDN and QMIX by the choice of `mixer`; double Q-learning, TD or TD(lambda) targets.
 
 Rashid et al. 2018 (arXiv 1803.11485) and Sunehag et al. 2018 (arXiv 1706.05296) on PyMARL's replay of whole episodes.
 """

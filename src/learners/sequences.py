@@ -26,7 +26,7 @@ class Packing:
 
     @classmethod
     def of(cls, mask: Tensor, episodes: Tensor | None = None) -> "Packing":
-        """Pack the sequences of mask [B, T, k] (bool) up to each one's last true step; none where there is no such step.
+        """Pack the sequences of mask [B, T, k] (bool) up to each one's last true step, if any.
 
         Args:
             episodes: [b] which of the B to take; None takes all.

@@ -63,7 +63,7 @@ class _PackedGRU(Function):
     def backward(ctx: Any, grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         recurrent, switches, new, outputs, hidden, weight = ctx.saved_tensors
         batch_sizes: list[int] = ctx.batch_sizes
-        rows, size = new.shape
+        size = new.shape[1]
         reset, update = switches[:, :size], switches[:, size:]
         # The hidden state that each step started from.
         past = zip(outputs.split(batch_sizes), batch_sizes[1:])

@@ -97,9 +97,10 @@ class RecurrentTrunk(nn.Module):
 
     def _run(self, features: Tensor, batch_sizes: list[int], hidden: Tensor) -> Tensor:
         """Hidden states [R, H] of the GRU over packed features [R, f]."""
-        rnn = self.rnn
         if features.device.type == "cpu":
-            gates = F.linear(features, rnn.weight_ih_l0, rnn.bias_ih_l0)
-            return packed_gru(gates, hidden, rnn.weight_hh_l0, rnn.bias_hh_l0, batch_sizes)
+            input_weight, hidden_weight, input_bias, hidden_bias = self.rnn.all_weights[0]
+            return packed_gru(
+                F.linear(features, input_weight, input_bias), hidden, hidden_weight, hidden_bias, batch_sizes
+            )
         packed = PackedSequence(features, torch.tensor(batch_sizes))
-        return rnn(packed, hidden.unsqueeze(0))[0].data
+        return self.rnn(packed, hidden.unsqueeze(0))[0].data

@@ -33,7 +33,7 @@ class WorkerSeat:
         self.number = number
         self.timeout = timeout
         method = next(m for m in START_METHODS if m in multiprocessing.get_all_start_methods())
-        context = multiprocessing.get_context(method)
+        context: Any = multiprocessing.get_context(method)
         self._connection, remote = context.Pipe()
         self.process = context.Process(
             target=serve, args=(remote, env, env_args, list(plugins)), daemon=True, name=f"environment {number}"

@@ -70,7 +70,9 @@ def make_batch(truncated=False):
             bs=b,
             ts=slice(0, length + 1),
         )
-    batch.update({"reward": torch.tensor([[1.0, 2.0, 3.0, 0.0], [5.0, 0.0, 0.0, 0.0]]).unsqueeze(-1)}, mark_filled=False)
+    batch.update(
+        {"reward": torch.tensor([[1.0, 2.0, 3.0, 0.0], [5.0, 0.0, 0.0, 0.0]]).unsqueeze(-1)}, mark_filled=False
+    )
     ends = torch.zeros(2, 4, 1)
     ends[1, 0] = 1
     ends[0, 2] = 0 if truncated else 1

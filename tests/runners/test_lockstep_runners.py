@@ -14,10 +14,19 @@ MATRIX = {"env": "matrix_game", "env_args": {"game": "two_step"}}
 
 
 def in_workers(env, **changes):
-    return {"runner": "parallel", "env": env, "env_args": {}, "plugins": ["broken_envs"], "batch_size_run": 2, **changes}
+    return {
+        "runner": "parallel",
+        "env": env,
+        "env_args": {},
+        "plugins": ["broken_envs"],
+        "batch_size_run": 2,
+        **changes,
+    }
 
 
-@pytest.mark.parametrize(("env", "batch", "expected"), [("sc2", 8, "vector"), ("x", 8, "parallel"), ("x", 1, "episode")])
+@pytest.mark.parametrize(
+    ("env", "batch", "expected"), [("sc2", 8, "vector"), ("x", 8, "parallel"), ("x", 1, "episode")]
+)
 def test_auto_takes_the_fastest_runner_that_fits(env, batch, expected):
     assert resolve(SimpleNamespace(runner="auto", env=env, batch_size_run=batch)) == expected
 

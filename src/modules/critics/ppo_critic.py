@@ -73,7 +73,7 @@ class PPOCritic(nn.Module):
         return values if t is None else values[:, -1:]
 
     def forward_sequence(self, inputs: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Whole sequences: inputs [B, T, n_rows, d], hidden [B, n_rows, H] or None -> values [B, T, n_rows, heads], hidden."""
+        """Whole sequences: inputs [B, T, n_rows, d], hidden [B, n_rows, H] -> values [B, T, n_rows, heads], hidden."""
         batch, time, n_rows, width = inputs.shape
         rows = inputs.transpose(0, 1).reshape(time, batch * n_rows, width)
         start = None if hidden is None else hidden.reshape(batch * n_rows, -1)
