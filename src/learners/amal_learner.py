@@ -119,31 +119,39 @@ class AMALLearner(PPOLearner):
             self._evolve(self.evolution, buffer)
         limits = real_limits(buffer.sample_primary(512, 1, self.imagination.generator).tensors)
         logged: dict[str, float] = {}
+        parts: list[PPOData] = []
         for _ in range(args.imagination_updates):
-            n_auxiliary = round(args.aux_ratio * args.imagination_rollouts) if self.evolution is not None else 0
-            starts = self.imagination.starts(buffer, args.imagination_rollouts - n_auxiliary)
-            own = self.imagination.rollout(starts, args.imagination_horizon)
-            parts = [self._ppo_data(self._informed(own.clamped_to(limits), t_env), on_policy=True)]
-            if self.evolution is not None and n_auxiliary:
-                self._extend_auxiliary_buffers(self.evolution, buffer, n_auxiliary)
-                rows = buffer.sample_auxiliary(n_auxiliary, self.imagination.generator)
-                theirs = Segments.from_auxiliary(rows).to(self.device).clamped_to(limits)
+            own = self._own_rollouts(buffer).clamped_to(limits)
+            parts = [self._ppo_data(self._informed(own, t_env), on_policy=True)]
+            if self.evolution is not None and self.n_auxiliary_rollouts:
+                theirs = self._auxiliary_rollouts(self.evolution, buffer).clamped_to(limits)
                 parts.append(self._ppo_data(self._informed(theirs, t_env), on_policy=False))
             stats = self.trainer.update(PPOData.cat(parts), self.imagined_settings)
-            logged |= {f"imagined_{name}": value for name, value in stats.items()}
+            logged = {f"imagined_{name}": value for name, value in stats.items()}
             logged["imagined_return_mean"] = float((own.reward * own.mask).sum() / own.n_segments)
         if len(parts) == 2:
             logged |= self._auxiliary_share(parts)
         return logged
 
-    def _extend_auxiliary_buffers(self, evolution: AuxiliaryEvolution, buffer: AsymmetricBuffer, n: int) -> None:
-        """Let the auxiliaries act in the world model, `n` rollouts in all, and store what happens in their buffers."""
+    @property
+    def n_auxiliary_rollouts(self) -> int:
+        """How many of the rollouts of an imagined update come from the auxiliaries' buffers."""
+        return round(self.args.aux_ratio * self.args.imagination_rollouts) if self.evolution is not None else 0
+
+    def _own_rollouts(self, buffer: AsymmetricBuffer) -> Segments:
+        starts = self.imagination.starts(buffer, self.args.imagination_rollouts - self.n_auxiliary_rollouts)
+        return self.imagination.rollout(starts, self.args.imagination_horizon)
+
+    def _auxiliary_rollouts(self, evolution: AuxiliaryEvolution, buffer: AsymmetricBuffer) -> Segments:
+        """Let the auxiliaries act in the world model, keep what happens in their buffers D_A, and draw from those."""
+        n = self.n_auxiliary_rollouts
         starts = self.imagination.starts(buffer, n)
-        first = self.rounds % evolution.n_auxiliaries
-        index = (torch.arange(n, device=self.device) + first) % evolution.n_auxiliaries
+        index = (torch.arange(n, device=self.device) + self.rounds) % evolution.n_auxiliaries
         segments = self.imagination.rollout(starts, self.args.imagination_horizon, evolution, index)
         for i in index.unique().tolist():
             buffer.add_auxiliary(i, AuxiliaryData(segments.rows(index == i).as_dict()))
+        drawn = buffer.sample_auxiliary(n, self.imagination.generator)
+        return Segments.from_auxiliary(drawn).to(self.device)
 
     def _evolve(self, evolution: AuxiliaryEvolution, buffer: AsymmetricBuffer) -> None:
         starts = self.imagination.starts(buffer, self.args.cem_probes)

@@ -12,6 +12,7 @@ from components.asymmetric_buffer import AsymmetricBuffer
 from modules.world_models import Context, WorldModel
 
 OPEN_LOOP_STEPS = (1, 5, 10, 15)
+OPEN_LOOP_DRAWS = 8
 
 
 def held_out_metrics(
@@ -30,7 +31,7 @@ def held_out_metrics(
     one = context.rows(real)
     next_tokens = model.layout.tokens(state[:, 1:]).flatten(0, 1)[real]
     log_probs = model.predict(one, actions.flatten(0, 1)[real])
-    expected = model.moments(one, log_probs)[0].mean(0)
+    expected = model.expected(one, log_probs)
     predicted_reward, logit = model.outcome_of(one.tokens, next_tokens)
     obs_hat, obs_avail = model.view(one.tokens)
     true_reward = reward.flatten()[real]
@@ -82,17 +83,19 @@ def _avail_auc(model: WorldModel, tokens: Tensor, avail_actions: Tensor) -> floa
 def _open_loop(
     model: WorldModel, state: Tensor, actions: Tensor, mask: Tensor, generator: torch.Generator
 ) -> dict[str, float]:
-    """Error of states imagined under the real actions, divided by that of "nothing changes", after 1, 5, 10, 15 steps."""
-    first = model.contexts(state[:, :1])
-    context, result = first, {}
+    """Squared error of states imagined under the real actions, divided by that of "nothing changes", some steps on.
+
+    The prediction is the mean of several draws: a single one would be charged for chance twice, its own and the game's.
+    """
+    context = model.contexts(state[:, :1])
+    first, result = context.tokens, {}
+    context = Context(*(part.repeat(OPEN_LOOP_DRAWS, *[1] * (part.dim() - 1)) for part in context))
     for step in range(mask.shape[1]):
-        tokens = model.sample(context, model.predict(context, actions[:, step]), generator)
-        context = model.advance(context, tokens)
-        if step + 1 in OPEN_LOOP_STEPS and bool(mask[:, step].any()):
-            result[f"model_open_loop_{step + 1}"] = _relative_error(model, context, first, state[:, step + 1], mask[:, step])
+        taken = actions[:, step].repeat(OPEN_LOOP_DRAWS, 1)
+        context = model.advance(context, model.sample(context, model.predict(context, taken), generator))
+        here = mask[:, step]
+        if step + 1 in OPEN_LOOP_STEPS and bool(here.any()):
+            target = model.layout.tokens(state[:, step + 1])
+            mean = context.tokens.unflatten(0, (OPEN_LOOP_DRAWS, -1)).mean(0)
+            result[f"model_open_loop_{step + 1}"] = _ratio((mean - target)[here], (first - target)[here])
     return result
-
-
-def _relative_error(model: WorldModel, context: Context, first: Context, state: Tensor, mask: Tensor) -> float:
-    target = model.layout.tokens(state)
-    return _ratio((context.tokens - target)[mask], (first.tokens - target)[mask])

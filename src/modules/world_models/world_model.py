@@ -55,6 +55,7 @@ class WorldModel(nn.Module):
     scale: Tensor
     varies: Tensor
     reward_scale: Tensor
+    vital: Tensor
 
     def __init__(
         self,
@@ -75,7 +76,11 @@ class WorldModel(nn.Module):
         self.histogram = ChangeHistogram(n_features, bins)
         self.change = nn.Linear(self.trunk.out_size, ensemble * n_features * bins)
         self.decoder = make_decoder(layout, obs_dim, hidden=64)
-        self.outcome_units = mlp([2 * n_features + 3, 64, 64])
+        # Reward and termination see what is drawn, feature by feature; they are read off vital signs alone, because a
+        # network that may look at more learns coincidences (a cooldown restarts when a shot lands) that draws break.
+        vital = [i for i, name in enumerate(layout.features) if name in _HEALTH_LIKE] if layout.has_units else None
+        self.register_buffer("vital", torch.tensor(vital or list(range(n_features))), persistent=False)
+        self.outcome_units = mlp([2 * len(self.vital) + 3, 64, 64])
         self.outcome_local = nn.Linear(64, 1)
         self.outcome = mlp([64, 64, 2], final_activation=False)
         self.register_buffer("scale", torch.ones(n_features))
@@ -188,11 +193,11 @@ class WorldModel(nn.Module):
         return torch.where(lives.unsqueeze(-1), capped, torch.zeros_like(capped))
 
     def moments(self, context: Context, log_probs: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation [E, N, U, F] of the next tokens; a unit that dies counts with health 0."""
+        """Mean and standard deviation [E, N, U, F] of the next tokens' features, each as if its unit lived on; health
+        that runs out counts as 0."""
         values = context.tokens.unsqueeze(-1) + self.histogram.centres * self.varies.unsqueeze(-1)
         column = self.layout.health_column
         if column >= 0:
-            values = values.clone()
             values[..., column, :].clamp_(min=0.0, max=1.0)
         probs = log_probs.exp()
         mean = (probs * values).sum(-1)
@@ -200,13 +205,25 @@ class WorldModel(nn.Module):
         alive = self.layout.alive(context.tokens).unsqueeze(-1)
         return mean * alive, variance.clamp_min(0.0).sqrt() * alive
 
+    def expected(self, context: Context, log_probs: Tensor) -> Tensor:
+        """Expectation of the next tokens [N, U, F], in which the dead are zero, over the ensemble's mixture."""
+        mean = self.moments(context, log_probs)[0]
+        column = self.layout.health_column
+        if column >= 0:
+            fatal = self._fatal(context.tokens[..., column])
+            survival = 1 - (log_probs[..., column, :].exp() * fatal).sum(-1, keepdim=True)
+            health = torch.arange(mean.shape[-1], device=mean.device) == column
+            mean = torch.where(health, mean, mean * survival)
+        return mean.mean(0)
+
     def outcome_of(self, tokens: Tensor, next_tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Reward [N] and termination logit [N] of a step between two states' tokens [N, U, F]."""
         alive, alive_next = self.layout.alive(tokens), self.layout.alive(next_tokens)
         team = torch.zeros_like(alive)
         team[:, : self.layout.n_agents] = True
         flags = torch.stack([alive, alive_next, team], dim=-1).to(tokens.dtype)
-        units = self.outcome_units(torch.cat([tokens / self.scale, (next_tokens - tokens) / self.scale, flags], dim=-1))
+        now, change = ((part / self.scale)[..., self.vital] for part in (tokens, next_tokens - tokens))
+        units = self.outcome_units(torch.cat([now, change, flags], dim=-1))
         local = self.outcome_local(units).sum((1, 2))
         pooled = self.outcome(units.sum(1))
         return (local + pooled[:, 0]) * self.reward_scale, pooled[:, 1]
