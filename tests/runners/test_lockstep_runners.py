@@ -1,16 +1,29 @@
 """Environments one by one, in this process and in workers."""
 
+import importlib
+import sys
 from types import SimpleNamespace
 
-import broken_envs  # noqa: F401  registers its environments
 import pytest
 import torch
 
+from envs import REGISTRY
 from runners import resolve
 from runners.parallel_runner import WorkerError
 from utils.errors import UserError
 
 MATRIX = {"env": "matrix_game", "env_args": {"game": "two_step"}}
+
+
+@pytest.fixture(autouse=True)
+def broken_environments():
+    """Register the environments of broken_envs.py for this file's tests alone."""
+    before = dict(REGISTRY)
+    sys.modules.pop("broken_envs", None)
+    importlib.import_module("broken_envs")
+    yield
+    REGISTRY.clear()
+    REGISTRY.update(before)
 
 
 def in_workers(env, **changes):
