@@ -17,6 +17,7 @@ from modules.world_models.decoders import make_decoder
 from modules.world_models.histogram import ChangeHistogram
 from modules.world_models.layout import HEALTH, StateLayout
 from modules.world_models.trunks import EntityTrunk, RecurrentTrunk, mlp
+from utils.errors import UserError
 
 _HEALTH_LIKE = (HEALTH, "shield")
 
@@ -68,6 +69,11 @@ class WorldModel(nn.Module):
         ensemble: int = 1,
     ) -> None:
         super().__init__()
+        if trunk == "entity" and not layout.has_units:
+            raise UserError(
+                'world_model="entity" needs a state made of units (env_info with agent_features), which this environment '
+                "does not describe. Use world_model=recurrent."
+            )
         self.layout, self.bins, self.ensemble = layout, bins, ensemble
         hidden = hidden or [80]
         self.trunk: EntityTrunk | RecurrentTrunk
@@ -86,6 +92,11 @@ class WorldModel(nn.Module):
         self.register_buffer("scale", torch.ones(n_features))
         self.register_buffer("varies", torch.ones(n_features, dtype=torch.bool))
         self.register_buffer("reward_scale", torch.ones(()))
+
+    @property
+    def predicted(self) -> Tensor:
+        """Which features of which units are predicted, bool [U, F]: those that the unit has and that ever change."""
+        return self.varies & self.layout.present
 
     def fit_scales(self, tokens: Tensor, next_tokens: Tensor, reward: Tensor) -> None:
         """Set input scales, histogram limits and the reward's scale from real transitions [N, U, F], reward [N]."""
@@ -163,7 +174,7 @@ class WorldModel(nn.Module):
         """Which features of the next step are predicted and seen, bool [N, U, F]: all varying ones of units that live on,
         the health alone of those that die."""
         alive, alive_next = self.layout.alive(tokens), self.layout.alive(next_tokens)
-        seen = (alive & alive_next).unsqueeze(-1) & self.varies & self.layout.present
+        seen = (alive & alive_next).unsqueeze(-1) & self.predicted
         column = self.layout.health_column
         if column >= 0:
             seen[..., column] |= alive & ~alive_next
@@ -178,7 +189,7 @@ class WorldModel(nn.Module):
     def sample(self, context: Context, log_probs: Tensor, generator: torch.Generator) -> Tensor:
         """Draw next tokens [N, U, F] from the equal mixture of the ensemble's log_probs [E, N, U, F, bins]."""
         mixture = log_probs[0] if self.ensemble == 1 else log_probs.logsumexp(0) - torch.tensor(self.ensemble).log()
-        change = self.histogram.sample(mixture, generator) * self.varies
+        change = self.histogram.sample(mixture, generator) * self.predicted
         return self._settle(context.tokens, context.tokens + change)
 
     def _settle(self, tokens: Tensor, next_tokens: Tensor) -> Tensor:
@@ -195,7 +206,7 @@ class WorldModel(nn.Module):
     def moments(self, context: Context, log_probs: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation [E, N, U, F] of the next tokens' features, each as if its unit lived on; health
         that runs out counts as 0."""
-        values = context.tokens.unsqueeze(-1) + self.histogram.centres * self.varies.unsqueeze(-1)
+        values = context.tokens.unsqueeze(-1) + self.histogram.centres * self.predicted.unsqueeze(-1)
         column = self.layout.health_column
         if column >= 0:
             values[..., column, :].clamp_(min=0.0, max=1.0)
