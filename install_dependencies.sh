@@ -19,6 +19,7 @@ import sys
 if sys.version_info < (3, 11):
     sys.exit(f"install_dependencies.sh: Python 3.11 or newer is needed; python3 is {sys.version.split()[0]}")
 PY
+echo "installing dependencies (the first time this takes some minutes: PyTorch is large)"
 python3 -m pip install --quiet --disable-pip-version-check "${requirements[@]}"
 python3 -W ignore -c 'import numba, sacred, torch, yaml'  # an incomplete installation shows here, not an hour into a run
 echo "dependencies installed for $(python3 -c 'import sys; print(sys.executable)')"

@@ -24,7 +24,7 @@ SMALL_AMAL = [
 ]
 
 # As shipped, on 3m; the run is killed after its first checkpoint
-LONG = ["env_args.map_name=3m", "batch_size_run=16", "t_max=6000", "checkpoint_interval=3000", "test_nepisode=32"]
+LONG = ["env_args.map_name=3m", "batch_size_run=16", "t_max=4000", "checkpoint_interval=2500", "test_nepisode=32"]
 
 
 @pytest.fixture

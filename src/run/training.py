@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from tracking.resources import Resources
 from utils.errors import UserError
 
 HEADLINE = "test_battle_won_mean"
+PRINT_SECONDS = 20.0  # between two summaries of all metrics on the console; the records get every value
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Trainer:
         self.on_policy = is_on_policy(parts.learner, args)
         self.resumable = all(hasattr(part, "state_dict") for part in (self.learner, self.runner, parts.mac))
         self._progress: RunProgress | None = None
+        self._next_print = 0.0
 
     @property
     def t_env(self) -> int:
@@ -142,7 +145,9 @@ class Trainer:
             self.logger.log_stat(key, value, self.t_env)
         if self._progress is not None:
             self.logger.log_stat("env_steps_per_second", self._progress.steps_per_second(), self.t_env)
-        self.logger.print_recent_stats()
+        if time.monotonic() >= self._next_print:
+            self._next_print = time.monotonic() + PRINT_SECONDS
+            self.logger.print_recent_stats()
 
     def _reason_to_end(self, stop: StopRequest) -> str | None:
         args = self.args
