@@ -1,0 +1,91 @@
+"""Critics: who sees what, and which rows are shared."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from components.episode_buffer import EpisodeBatch
+from modules.critics import REGISTRY
+from modules.critics.ppo_critic import PPOCritic, alive_from_avail
+from run.assembly import build_scheme
+
+N, STATE, OBS, A = 2, 4, 3, 3
+
+
+def make_critic(name="ppo_critic", **changes):
+    torch.manual_seed(0)
+    scheme, _ = build_scheme({"state_shape": STATE, "obs_shape": OBS, "n_actions": A, "n_agents": N}, need_probs=False)
+    keys = {"n_agents": N, "n_actions": A, "rnn_hidden_dim": 8, "hidden_layers": [8], "obs_last_action": False}
+    return REGISTRY[name](scheme, SimpleNamespace(**{**keys, **changes}))
+
+
+def inputs_of(critic, alive=((True, False),)):
+    state = torch.arange(1.0, STATE + 1).expand(1, STATE)
+    return critic.assemble(state, torch.full((1, N, OBS), 9.0), torch.tensor(alive))[0]
+
+
+def test_the_dead_are_those_who_can_only_pass():
+    avail = torch.tensor([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0]])
+    assert alive_from_avail(avail).tolist() == [False, True, True, True]
+
+
+def test_state_and_id_with_death_mask():
+    assert inputs_of(make_critic()).tolist() == [[1, 2, 3, 4, 1, 0], [0, 0, 0, 0, 0, 1]]
+
+
+def test_own_observations_are_masked_too():
+    rows = inputs_of(make_critic(critic_obs=True))
+    assert rows.shape == (N, STATE + OBS + N)
+    assert rows[0, STATE : STATE + OBS].tolist() == [9, 9, 9]
+    assert rows[1, : STATE + OBS].abs().sum() == 0
+
+
+def test_without_a_death_mask_the_dead_see_the_state():
+    assert inputs_of(make_critic(critic_death_mask=False))[1, :STATE].tolist() == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("changes", "rows"),
+    [
+        ({"critic_agent_id": False, "critic_death_mask": False}, 1),
+        ({"critic_agent_id": False}, N),
+        ({"critic_death_mask": False}, N),
+        ({"critic_agent_id": False, "critic_death_mask": False, "critic_obs": True}, N),
+    ],
+)
+def test_one_row_where_nothing_tells_the_agents_apart(changes, rows):
+    critic = make_critic(**changes)
+    assert critic.n_rows == rows
+    assert inputs_of(critic).shape[0] == rows
+
+
+def test_a_missing_observation_is_an_error():
+    with pytest.raises(ValueError, match="observations"):
+        make_critic(critic_obs=True).assemble(torch.ones(1, STATE), None, torch.ones(1, N, dtype=torch.bool))
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+def test_values_of_a_batch_and_of_one_step_agree(heads):
+    critic = make_critic(critic_heads=heads)
+    assert isinstance(critic, PPOCritic)
+    values = critic(make_batch())
+    assert values.shape == (3, 5, N, heads)
+    torch.testing.assert_close(critic(make_batch(), t=2), values[:, 2:3])
+
+
+def test_the_plain_central_critic_gives_a_value_per_agent():
+    critic = make_critic("centralv")
+    values = critic(make_batch())
+    assert values.shape == (3, 5, N, 1)
+    assert not torch.equal(values[:, :, 0], values[:, :, 1])
+    torch.testing.assert_close(critic(make_batch(), t=2), values[:, 2:3])
+
+
+def make_batch():
+    sizes = {"state_shape": STATE, "obs_shape": OBS, "n_actions": A, "n_agents": N}
+    scheme, groups = build_scheme(sizes, need_probs=False)
+    batch = EpisodeBatch(scheme, groups, 3, 5)
+    generator = torch.Generator().manual_seed(1)
+    batch.update({"state": torch.randn(3, 5, STATE, generator=generator), "avail_actions": torch.ones(3, 5, N, A)})
+    return batch
