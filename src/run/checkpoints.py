@@ -28,7 +28,7 @@ FILE, LABEL = "checkpoint.pt", "checkpoint.json"
 _FREE = frozenset(
     {
         *("seed", "resume", "t_max", "max_episodes", "max_minutes", "stop_win_rate", "stop_evaluations"),
-        *("log_interval", "use_tensorboard", "label", "local_results_path", "repeat_id", "render", "save_replay"),
+        *("log_interval", "use_tensorboard", "label", "local_results_path", "repeat_id", "save_replay"),
         *("save_model", "save_model_interval", "save_every_episodes", "checkpoint_interval"),
         *("checkpoint_path", "load_step", "evaluate", "use_cuda", "device", "torch_threads"),
     }

@@ -103,4 +103,16 @@ def evaluate(parts: Parts, args: SimpleNamespace, path: Path) -> dict[str, Any]:
     summary: dict[str, Any] = {"episodes": len(rows), "csv": str(path), "return": vars(returns)}
     if all("battle_won" in row for row in rows):
         summary["win_rate"] = vars(wilson(sum(bool(row["battle_won"]) for row in rows), len(rows)))
+    if getattr(args, "save_replay", False):
+        _save_replay(parts.runner)
     return summary
+
+
+def _save_replay(runner: Any) -> None:
+    """Let the runner's environment write a replay; whatever cannot says so in a sentence."""
+    if not hasattr(runner, "save_replay"):
+        raise UserError(f'save_replay=True: the runner "{type(runner).__name__}" records no replays.')
+    try:
+        runner.save_replay()
+    except NotImplementedError as error:
+        raise UserError(f"save_replay=True: {str(error) or 'this environment records no replays.'}") from None

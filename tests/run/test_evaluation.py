@@ -95,3 +95,26 @@ def test_a_runner_without_single_episodes_is_refused(tmp_path):
     runner = SimpleNamespace(run=lambda test_mode: None)
     with pytest.raises(UserError, match='"SimpleNamespace" does not report single episodes'):
         evaluate(Parts(runner, None, None, None, None), SimpleNamespace(test_nepisode=1), tmp_path / "x.csv")
+
+
+class TestReplays:
+    def test_the_runner_is_asked_after_the_last_episode(self, tmp_path):
+        runner = FakeRunner()
+        saved_after = []
+        runner.save_replay = lambda: saved_after.append(runner.n)
+        args = SimpleNamespace(test_nepisode=8, save_replay=True)
+        evaluate(Parts(runner, None, None, None, None), args, tmp_path / "x.csv")
+        assert saved_after == [8]
+
+    def test_what_cannot_record_says_so(self, tmp_path):
+        runner = FakeRunner()
+        args = SimpleNamespace(test_nepisode=4, save_replay=True)
+        with pytest.raises(UserError, match='the runner "FakeRunner" records no replays'):
+            evaluate(Parts(runner, None, None, None, None), args, tmp_path / "x.csv")
+
+        def refuse():
+            raise NotImplementedError("No replays yet.")
+
+        runner.save_replay = refuse
+        with pytest.raises(UserError, match="save_replay=True: No replays yet."):
+            evaluate(Parts(runner, None, None, None, None), args, tmp_path / "x.csv")
