@@ -116,5 +116,5 @@ class TestReplays:
             raise NotImplementedError("No replays yet.")
 
         runner.save_replay = refuse
-        with pytest.raises(UserError, match="save_replay=True: No replays yet."):
+        with pytest.raises(UserError, match=r"save_replay=True: No replays yet\."):
             evaluate(Parts(runner, None, None, None, None), args, tmp_path / "x.csv")
