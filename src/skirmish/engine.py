@@ -129,7 +129,11 @@ class Engine:
             self.pathing,
             _roomy(self.pathing),
             self.n_agents,
+            2 * max(unit.separation_radius for unit in self._types) + float(k.CLOSE),
             np.zeros(n_units, dtype=np.uint32),
+            np.zeros(n_units, dtype=np.uint32),
+            np.zeros(n_units, dtype=np.float32),
+            np.zeros(n_units, dtype=np.float32),
         )
         k.compile_kernels()
 

@@ -12,12 +12,12 @@ import numpy as np
 from numba import boolean, float32, int8, int16, int64, njit, uint32, uint64
 
 X, Y, HEALTH, COOLDOWN, SWING, FACE_X, FACE_Y, GOAL_X, GOAL_Y, HOME_X, HOME_Y, HELP = range(12)
-WAY_X, WAY_Y, DETOUR_X, DETOUR_Y, DETOUR_COS = range(12, 17)
-N_BODY = 17
+WAY_X, WAY_Y, LEFT_X, LEFT_Y, LEFT_COS, RIGHT_X, RIGHT_Y, RIGHT_COS = range(12, 20)
+N_BODY = 20
 """COOLDOWN: loops until the next attack may start. SWING: loops until the damage point of the running attack, 0 if none
 runs. FACE: unit vector. GOAL: where the order leads. HOME: where a chase began. HELP: loops until the unit may call for
-help again. WAY: unit vector of a walker's wish. DETOUR: unit vector along the obstacle in the way, or 0, and its
-cosine with the way."""
+help again. WAY: unit vector of a walker's wish. LEFT, RIGHT: unit vectors along what stands in the way, passing it on
+the one or the other side, and their cosines with the way; the cosines are 2 when the way is free."""
 
 ORDER, TARGET, ENGAGED, SIDE, POSTURE = range(5)
 N_MIND = 5
@@ -47,6 +47,8 @@ LEASH = np.float32(21.0)
 WALL_GAP = np.float32(1.0 / 1024.0)
 CLOSE = np.float32(0.05)
 """Bodies nearer than this count as touching when a walker looks for a way round."""
+GRAIN = np.float32(1.0 / 1024.0)
+"""Overlaps below this are left alone."""
 TINY = np.float32(1e-6)
 ZERO = np.float32(0.0)
 HALF = np.float32(0.5)
@@ -54,6 +56,8 @@ ONE = np.float32(1.0)
 TWO = np.float32(2.0)
 FAR = np.float32(1e9)
 UNIFORM = np.float32(2.0**-24)
+QUARTER_TURN = np.float32(math.pi / 2)
+ATAN_3, ATAN_5, ATAN_7 = np.float32(-0.3276228), np.float32(0.1593142), np.float32(-0.0464965)
 
 # Numba counts references to arrays even inside loops, which makes a battle five times slower; `_nrt=False` drops the
 # counting. Nothing here allocates, so nothing needs it.
@@ -71,7 +75,9 @@ class Battle(NamedTuple):
     body [U, N_BODY] float32; mind [U, N_MIND] int16; alive [U] bool; rng [4] uint64: the battle's own xoshiro256++
     state; stats [U, N_STATS] float32 of each column's unit type, in cells and loops; hit [U, U] float32: points that a
     hit of the row's unit takes from the column's; walkable, roomy [32, 32] bool: ground, and ground whose eight
-    neighbours are ground too; crowd [U] uint32: scratch (unsigned, which spares the test for negative indices).
+    neighbours are ground too; widest: no bodies further apart than this meet.
+    Scratch: crowd, line [U] uint32: units in random order and in order of x (unsigned, which spares a test for negative
+    indices); along, across [U] float32: where the units of the line were before they met.
     """
 
     body: Any
@@ -83,32 +89,47 @@ class Battle(NamedTuple):
     walkable: Any
     roomy: Any
     n_agents: int
+    widest: Real
     crowd: Any
+    line: Any
+    along: Any
+    across: Any
 
 
 @inner
-def draw(w: Battle) -> np.uint64:
-    """The next 64 random bits  (xoshiro256++ of Blackman and Vigna)."""
-    s0, s1, s2, s3 = w.rng[0], w.rng[1], w.rng[2], w.rng[3]
+def next_bits(s0: Any, s1: Any, s2: Any, s3: Any) -> tuple[Any, Any, Any, Any, Any]:
+    """64 random bits and the state after them (xoshiro256++ of Blackman and Vigna)."""
     total = s0 + s3
-    result = ((total << np.uint64(23)) | (total >> np.uint64(41))) + s0
+    bits = ((total << np.uint64(23)) | (total >> np.uint64(41))) + s0
     shifted = s1 << np.uint64(17)
     s2 ^= s0
     s3 ^= s1
     s1 ^= s2
     s0 ^= s3
     s2 ^= shifted
-    s3 = (s3 << np.uint64(45)) | (s3 >> np.uint64(19))
-    w.rng[0], w.rng[1], w.rng[2], w.rng[3] = s0, s1, s2, s3
-    return result
+    return bits, s0, s1, s2, (s3 << np.uint64(45)) | (s3 >> np.uint64(19))
 
 
 @inner
-def shuffle_crowd(w: Battle, count: int) -> None:
-    """Put the first `count` units of the crowd into random order."""
+def draw(w: Battle) -> np.uint64:
+    """The next 64 random bits of the battle."""
+    bits, w.rng[0], w.rng[1], w.rng[2], w.rng[3] = next_bits(w.rng[0], w.rng[1], w.rng[2], w.rng[3])
+    return bits
+
+
+@inner
+def shuffle(w: Battle, items: Any, count: int) -> None:
+    """Put the first `count` items into random order; 64 bits serve for two places."""
+    s0, s1, s2, s3 = w.rng[0], w.rng[1], w.rng[2], w.rng[3]
+    bits = np.uint64(0)
     for i in range(count - 1, 0, -1):
-        j = np.int64(((draw(w) >> np.uint64(32)) * np.uint64(i + 1)) >> np.uint64(32))
-        w.crowd[i], w.crowd[j] = w.crowd[j], w.crowd[i]
+        if (count - i) & 1:
+            bits, s0, s1, s2, s3 = next_bits(s0, s1, s2, s3)
+        else:
+            bits <<= np.uint64(32)
+        j = np.int64(((bits >> np.uint64(32)) * np.uint64(i + 1)) >> np.uint64(32))
+        items[i], items[j] = items[j], items[i]
+    w.rng[0], w.rng[1], w.rng[2], w.rng[3] = s0, s1, s2, s3
 
 
 @inner
@@ -180,10 +201,14 @@ def walk(w: Battle, u: int, to_x: Real, to_y: Real) -> bool:
     way_x, way_y = dx / distance, dy / distance
     w.body[u, WAY_X] = way_x
     w.body[u, WAY_Y] = way_y
-    detour_x, detour_y = w.body[u, DETOUR_X], w.body[u, DETOUR_Y]
-    if detour_x != ZERO or detour_y != ZERO:
-        step = w.stats[u, SPEED] * max(ZERO, turn(w, u, detour_x, detour_y))
-        shift(w, u, detour_x * step, detour_y * step)
+    if w.body[u, LEFT_COS] < TWO:
+        if w.mind[u, SIDE] == 0:
+            w.mind[u, SIDE] = 1 if w.body[u, LEFT_COS] >= w.body[u, RIGHT_COS] else -1
+        left = w.mind[u, SIDE] > 0
+        along_x = w.body[u, LEFT_X] if left else w.body[u, RIGHT_X]
+        along_y = w.body[u, LEFT_Y] if left else w.body[u, RIGHT_Y]
+        step = w.stats[u, SPEED] * max(ZERO, turn(w, u, along_x, along_y))
+        shift(w, u, along_x * step, along_y * step)
         if abs(w.body[u, X] - x) + abs(w.body[u, Y] - y) < HALF * step:
             w.mind[u, SIDE] = -w.mind[u, SIDE]  # a wall: try the other way round
         return False
@@ -348,7 +373,7 @@ def act(w: Battle, u: int) -> int:
 
 @inner
 def go_round(w: Battle, u: int, normal_x: Real, normal_y: Real) -> None:
-    """Note the way along an obstacle if it stands in walker u's way; `normal` points from it to the walker.
+    """Note the ways along an obstacle if it stands in walker u's way; `normal` points from it to the walker.
 
     Of several obstacles the one that turns the walker furthest from its way counts: that way clears them all.
     """
@@ -356,82 +381,116 @@ def go_round(w: Battle, u: int, normal_x: Real, normal_y: Real) -> None:
     if way_x * normal_x + way_y * normal_y >= ZERO:
         return
     along = way_y * normal_x - way_x * normal_y
-    if w.mind[u, SIDE] == 0:
-        w.mind[u, SIDE] = 1 if along >= ZERO else -1
-    side = np.float32(w.mind[u, SIDE])
-    along *= side
-    if along < w.body[u, DETOUR_COS]:
-        w.body[u, DETOUR_COS] = along
-        w.body[u, DETOUR_X] = -side * normal_y
-        w.body[u, DETOUR_Y] = side * normal_x
+    if along < w.body[u, LEFT_COS]:
+        w.body[u, LEFT_COS] = along
+        w.body[u, LEFT_X] = -normal_y
+        w.body[u, LEFT_Y] = normal_x
+    if -along < w.body[u, RIGHT_COS]:
+        w.body[u, RIGHT_COS] = -along
+        w.body[u, RIGHT_X] = normal_y
+        w.body[u, RIGHT_Y] = -normal_x
 
 
 @inner
-def meet(w: Battle, i: int, j: int, squared: Real, touch: Real) -> None:
+def meet(w: Battle, i: int, j: int) -> None:
     """Push two units apart if their bodies overlap, and let a walker go round one that does not make way."""
-    distance = math.sqrt(squared)
-    normal_x, normal_y = ONE, ZERO
-    if distance >= TINY:
-        normal_x = (w.body[j, X] - w.body[i, X]) / distance
-        normal_y = (w.body[j, Y] - w.body[i, Y]) / distance
+    dx, dy = w.body[j, X] - w.body[i, X], w.body[j, Y] - w.body[i, Y]
+    squared = dx * dx + dy * dy
+    touch = w.stats[i, SEPARATION] + w.stats[j, SEPARATION]
     i_walks, j_walks = w.mind[i, POSTURE] == WALKING, w.mind[j, POSTURE] == WALKING
     rank = w.mind[j, POSTURE] - w.mind[i, POSTURE]
     if (i < w.n_agents) != (j < w.n_agents):
         rank = i_walks - j_walks  # nobody makes way for the other side
-    share = HALF if rank == 0 else (ONE if rank > 0 else ZERO)
-    depth = touch - distance
-    if depth > ZERO:
+    near = squared < (touch + CLOSE) * (touch + CLOSE)
+    i_held_up, j_held_up = near and i_walks and rank > 0, near and j_walks and rank < 0
+    overlap = squared < (touch - GRAIN) * (touch - GRAIN)
+    if not (overlap or i_held_up or j_held_up):
+        return
+    distance = math.sqrt(squared)
+    normal_x, normal_y = ONE, ZERO
+    if distance >= TINY:
+        normal_x, normal_y = dx / distance, dy / distance
+    if overlap:
+        depth = touch - distance
+        share = HALF if rank == 0 else (ONE if rank > 0 else ZERO)
         shift(w, i, -normal_x * depth * share, -normal_y * depth * share)
         shift(w, j, normal_x * depth * (ONE - share), normal_y * depth * (ONE - share))
-    if i_walks and rank > 0:
+    if i_held_up:
         go_round(w, i, -normal_x, -normal_y)
-    elif j_walks and rank < 0:
+    elif j_held_up:
         go_round(w, j, normal_x, normal_y)
 
 
 @inner
-def collide(w: Battle, count: int) -> None:
-    """Let the first `count` units of the crowd meet, each pair once."""
+def line_up(w: Battle, count: int, direction: Real) -> None:
+    """Sort the first `count` units of the line by `direction` * x; from loop to loop little changes."""
     for a in range(count):
-        u = w.crowd[a]
-        w.body[u, DETOUR_X] = ZERO
-        w.body[u, DETOUR_Y] = ZERO
-        w.body[u, DETOUR_COS] = TWO
-        if w.mind[u, POSTURE] != WALKING:
-            w.mind[u, SIDE] = 0
+        w.along[a] = direction * w.body[w.line[a], X]
+    for a in range(1, count):
+        u, key = w.line[a], w.along[a]
+        c = a
+        while c > 0 and w.along[c - 1] > key:
+            w.line[c], w.along[c] = w.line[c - 1], w.along[c - 1]
+            c -= 1
+        w.line[c], w.along[c] = u, key
     for a in range(count):
-        i = w.crowd[a]
-        for c in range(a + 1, count):
-            j = w.crowd[c]
-            dx, dy = w.body[j, X] - w.body[i, X], w.body[j, Y] - w.body[i, Y]
-            squared = dx * dx + dy * dy
-            touch = w.stats[i, SEPARATION] + w.stats[j, SEPARATION]
-            if squared < (touch + CLOSE) * (touch + CLOSE):
-                meet(w, i, j, squared, touch)
+        w.across[a] = w.body[w.line[a], Y]
 
 
 @inner
-def play_loop(w: Battle) -> None:
-    """One game loop : timers, then every unit in random order, then collisions."""
-    count = 0
-    for u in range(w.alive.shape[0]):
-        if w.alive[u]:
-            w.crowd[count] = u
-            count += 1
-            w.body[u, COOLDOWN] -= ONE
-            w.body[u, HELP] -= ONE
-    shuffle_crowd(w, count)
+def collide(w: Battle, count: int, direction: Real) -> None:
+    """Let the first `count` units of the line meet, each pair that is near enough once."""
     for a in range(count):
-        u = w.crowd[a]
-        if w.alive[u]:
-            w.mind[u, POSTURE] = act(w, u)
+        u = w.line[a]
+        w.body[u, LEFT_COS] = TWO
+        w.body[u, RIGHT_COS] = TWO
+        if w.mind[u, POSTURE] != WALKING:
+            w.mind[u, SIDE] = 0
+    line_up(w, count, direction)
+    for a in range(count):
+        for c in range(a + 1, count):
+            ahead = w.along[c] - w.along[a]
+            if ahead > w.widest:
+                break
+            aside = w.across[c] - w.across[a]
+            if ahead * ahead + aside * aside < w.widest * w.widest:
+                meet(w, w.line[a], w.line[c])
+
+
+@inner
+def keep_living(w: Battle, units: Any, count: int) -> int:
+    """Keep the living among the first `count` units of an array, in order; returns how many."""
     living = 0
     for a in range(count):
-        u = w.crowd[a]
+        u = units[a]
         if w.alive[u]:
-            w.crowd[living] = u
+            units[living] = u
             living += 1
-    collide(w, living)
+    return living
+
+
+@inner
+def play(w: Battle, loops: int) -> None:
+    """Game loops of the battle: timers, then every unit in random order, then collisions."""
+    direction = ONE if draw(w) >> np.uint64(63) else -ONE  # so that no side of the map is pushed first
+    for u in range(w.alive.shape[0]):
+        w.crowd[u] = u
+        w.line[u] = u
+    count = keep_living(w, w.crowd, w.alive.shape[0])
+    living = keep_living(w, w.line, w.alive.shape[0])
+    for _ in range(loops):
+        for a in range(count):
+            u = w.crowd[a]
+            w.body[u, COOLDOWN] -= ONE
+            w.body[u, HELP] -= ONE
+        shuffle(w, w.crowd, count)
+        for a in range(count):
+            u = w.crowd[a]
+            if w.alive[u]:
+                w.mind[u, POSTURE] = act(w, u)
+        count = keep_living(w, w.crowd, count)
+        living = keep_living(w, w.line, living)
+        collide(w, living, direction)
 
 
 @inner
@@ -462,6 +521,7 @@ def place(w: Battle, start: Any) -> None:
             w.body[u, field] = ZERO
         for field in range(len(START_FIELDS)):
             w.body[u, START_FIELDS[field]] = start[u, field]
+        w.body[u, LEFT_COS] = TWO
         w.mind[u, ORDER] = IDLE if u < w.n_agents else SCANNING
         w.mind[u, TARGET] = -1
         w.mind[u, ENGAGED] = -1
@@ -480,6 +540,20 @@ def read(w: Battle, x: Any, y: Any, health: Any) -> None:
 
 
 @inner
+def angle(x: Real, y: Real) -> Real:
+    """atan2(y, x) to 2e-4 radians, several times faster."""
+    wide, high = abs(x), abs(y)
+    slope = min(wide, high) / max(max(wide, high), TINY)
+    square = slope * slope
+    result = slope + slope * square * (ATAN_3 + square * (ATAN_5 + square * ATAN_7))
+    if high > wide:
+        result = QUARTER_TURN - result
+    if x < ZERO:
+        result = TWO * QUARTER_TURN - result
+    return -result if y < ZERO else result
+
+
+@inner
 def publish(w: Battle, x: Any, y: Any, health: Any, weapon_cooldown: Any, facing: Any) -> None:
     """Write the public arrays [U]."""
     for u in range(w.alive.shape[0]):
@@ -487,21 +561,24 @@ def publish(w: Battle, x: Any, y: Any, health: Any, weapon_cooldown: Any, facing
         y[u] = w.body[u, Y]
         health[u] = w.body[u, HEALTH]
         weapon_cooldown[u] = max(w.body[u, COOLDOWN], ZERO)
-        facing[u] = math.atan2(w.body[u, FACE_Y], w.body[u, FACE_X])
+        facing[u] = angle(w.body[u, FACE_X], w.body[u, FACE_Y])
 
 
 @kernel
 def begin(
     mask: Any, start: Any, x: Any, y: Any, health: Any, weapon_cooldown: Any, facing: Any, alive: Any,
-    body: Any, mind: Any, rng: Any, stats: Any, hit: Any, walkable: Any, roomy: Any, n_agents: int, crowd: Any,
+    body: Any, mind: Any, rng: Any, stats: Any, hit: Any, walkable: Any, roomy: Any, n_agents: int, widest: Real,
+    crowd: Any, line: Any, along: Any, across: Any,
 ) -> None:  # fmt: skip
     """Start the battles of mask [B]; the agents first look one or two loops later."""
     for b in range(mask.shape[0]):
         if mask[b]:
-            w = Battle(body[b], mind[b], alive[b], rng[b], stats, hit, walkable, roomy, n_agents, crowd)
+            w = Battle(
+                body[b], mind[b], alive[b], rng[b], stats, hit, walkable, roomy, n_agents, widest,
+                crowd, line, along, across,
+            )  # fmt: skip
             place(w, start)
-            for _ in range(1 + np.int64(draw(w) >> np.uint64(63))):
-                play_loop(w)
+            play(w, 1 + np.int64(draw(w) >> np.uint64(63)))
             publish(w, x[b], y[b], health[b], weapon_cooldown[b], facing[b])
 
 
@@ -509,16 +586,19 @@ def begin(
 def advance(
     active: Any, kind: Any, target: Any, goal_x: Any, goal_y: Any, loops: int,
     x: Any, y: Any, health: Any, weapon_cooldown: Any, facing: Any, alive: Any,
-    body: Any, mind: Any, rng: Any, stats: Any, hit: Any, walkable: Any, roomy: Any, n_agents: int, crowd: Any,
+    body: Any, mind: Any, rng: Any, stats: Any, hit: Any, walkable: Any, roomy: Any, n_agents: int, widest: Real,
+    crowd: Any, line: Any, along: Any, across: Any,
 ) -> None:  # fmt: skip
     """Give the orders [B, n_agents] and play `loops` loops of every active battle."""
     for b in range(active.shape[0]):
         if active[b]:
-            w = Battle(body[b], mind[b], alive[b], rng[b], stats, hit, walkable, roomy, n_agents, crowd)
+            w = Battle(
+                body[b], mind[b], alive[b], rng[b], stats, hit, walkable, roomy, n_agents, widest,
+                crowd, line, along, across,
+            )  # fmt: skip
             read(w, x[b], y[b], health[b])
             take_orders(w, kind[b], target[b], goal_x[b], goal_y[b])
-            for _ in range(loops):
-                play_loop(w)
+            play(w, loops)
             publish(w, x[b], y[b], health[b], weapon_cooldown[b], facing[b])
 
 
@@ -526,7 +606,18 @@ _ROWS, _REALS = boolean[::1], float32[:, ::1]
 _ORDERS = (int8[:, ::1], int16[:, ::1], _REALS, _REALS)
 _PUBLIC = (_REALS, _REALS, _REALS, _REALS, _REALS, boolean[:, ::1])
 _PRIVATE = (float32[:, :, ::1], int16[:, :, ::1], uint64[:, ::1])
-_TABLES = (_REALS, _REALS, boolean[:, ::1], boolean[:, ::1], int64, uint32[::1])
+_TABLES = (
+    _REALS,
+    _REALS,
+    boolean[:, ::1],
+    boolean[:, ::1],
+    int64,
+    float32,
+    uint32[::1],
+    uint32[::1],
+    float32[::1],
+    float32[::1],
+)
 
 SIGNATURES: dict[Any, tuple[Any, ...]] = {
     begin: (_ROWS, _REALS, *_PUBLIC, *_PRIVATE, *_TABLES),
