@@ -255,8 +255,8 @@ class TestResume:
         [
             pytest.param("mappo", ["t_max=1500", "checkpoint_interval=100"], id="mappo"),
             pytest.param("amal", ["t_max=600", "checkpoint_interval=100", *SMALL_AMAL], id="amal"),
-            pytest.param("mappo", LONG, id="mappo-3m", marks=pytest.mark.long),
-            pytest.param("amal", LONG, id="amal-3m", marks=pytest.mark.long),
+            pytest.param("mappo", LONG, id="mappo-3m", marks=[pytest.mark.long, pytest.mark.timeout(1800)]),
+            pytest.param("amal", LONG, id="amal-3m", marks=[pytest.mark.long, pytest.mark.timeout(1800)]),
         ],
     )
     def test_a_killed_run_continues_as_if_nothing_had_happened(self, run_main, command, tmp_path, algorithm, keys):
