@@ -47,13 +47,13 @@ class AMALLearner(PPOLearner):
         self.world_model = WorldModelLearner(args, obs_dim)
         self.shadow = WorldModelLearner(args, obs_dim) if args.isolation_shadow else None
         self.prepare = SegmentPreparer(mac, self.critic, self.trainer, args.gamma, args.gae_lambda)
-        self.imagination = Imagination(
-            self.world_model.model, mac, self.critic, torch_stream(seed, "auxiliaries", 1)
-        )
+        self.imagination = Imagination(self.world_model.model, mac, self.critic, torch_stream(seed, "auxiliaries", 1))
         self.evolution = self._make_evolution(seed) if args.num_auxiliary_agents > 0 else None
         self.information = InformationTerm(args, self.world_model.model, mac, torch_stream(seed, "information"))
         self.imagined_settings = PPOSettings.from_args(
-            SimpleNamespace(**{**vars(args), "epochs": args.imagined_epochs, "entropy_coef": args.imagined_entropy_coef})
+            SimpleNamespace(
+                **{**vars(args), "epochs": args.imagined_epochs, "entropy_coef": args.imagined_entropy_coef}
+            )
         )
         self.metrics_generator = torch_stream(seed, "evaluation", 1)
         self.buffer: AsymmetricBuffer | None = None

@@ -76,7 +76,9 @@ class Imagination:
     @torch.no_grad()
     def features(self, starts: Starts) -> Tensor:
         """What the policy's head reads at the starts [N, n, H]."""
-        return agent_step(self.mac.agent, policy_inputs(self.mac, starts.obs, starts.previous_actions), starts.actor_hidden)[0]
+        return agent_step(
+            self.mac.agent, policy_inputs(self.mac, starts.obs, starts.previous_actions), starts.actor_hidden
+        )[0]
 
     @torch.no_grad()
     def rollout(

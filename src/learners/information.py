@@ -17,8 +17,8 @@ from modules.world_models import Context, WorldModel
 class InformationTerm:
     """Adds the bonus lambda * I to M steps of a batch (`information_samples`; 0: to all).
 
-    Estimators (`information_estimator`): `mixture`, Proposition 1 with K = `mi_policy_samples` alternatives to the joint
-    action taken; `ensemble`, the disagreement of the world model's heads.
+    Estimators (`information_estimator`): `mixture`, Proposition 1 with K = `mi_policy_samples` policies, the one that
+    acted among them; `ensemble`, the disagreement of the world model's heads.
     """
 
     def __init__(self, args: SimpleNamespace, model: WorldModel, mac: Any, generator: torch.Generator) -> None:

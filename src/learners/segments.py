@@ -81,9 +81,7 @@ class Segments:
 
     def clamped_to(self, limits: dict[str, tuple[Tensor, Tensor]]) -> Segments:
         """States, observations and rewards held within (low, high) limits of real data."""
-        return replace(
-            self, **{name: getattr(self, name).clamp(low, high) for name, (low, high) in limits.items()}
-        )
+        return replace(self, **{name: getattr(self, name).clamp(low, high) for name, (low, high) in limits.items()})
 
 
 def policy_inputs(mac: Any, obs: Tensor, previous_actions: Tensor) -> Tensor:

@@ -24,8 +24,8 @@ class WorldModelLearner:
 
     Reads from `args`: `world_model` (entity | recurrent), `world_model_hidden`, `world_model_memory`,
     `world_model_bins`, `world_model_lr`, `world_model_min_steps`, `world_model_first_updates`,
-    `world_model_updates_per_step`, `world_model_sequences`, `world_model_sequence_length`, `world_model_ensemble`,
-    `world_model_grad_norm_clip`, `held_out_every`, `seed`.
+    `world_model_updates_per_step`, `batch_size` (transitions of an update), `world_model_sequence_length`,
+    `world_model_ensemble`, `world_model_grad_norm_clip`, `held_out_every`, `seed`.
     """
 
     def __init__(self, args: SimpleNamespace, obs_dim: int) -> None:
@@ -67,7 +67,7 @@ class WorldModelLearner:
         sums: dict[str, float] = {}
         for _ in range(n_updates):
             data = buffer.sample_primary(
-                self.args.world_model_sequences,
+                max(1, self.args.batch_size // self.args.world_model_sequence_length),
                 self.args.world_model_sequence_length,
                 self.generator,
                 split="train",

@@ -67,7 +67,7 @@ def area_under_roc(scores: Tensor, labels: Tensor) -> float:
     n_positive, n_negative = int(labels.sum()), int((~labels).sum())
     if not n_positive or not n_negative:
         return float("nan")
-    values, inverse, counts = scores.unique(return_inverse=True, return_counts=True)
+    _, inverse, counts = scores.unique(return_inverse=True, return_counts=True)
     last_rank = counts.cumsum(0).double()
     ranks = (last_rank - (counts.double() - 1) / 2)[inverse]
     return float((ranks[labels].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))

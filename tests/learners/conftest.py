@@ -11,7 +11,7 @@ from utils.seeding import seed_everything
 
 SMALL = {
     "batch_size_run": 4,
-    "batch_size": 4,
+    "batch_size": 32,
     "rnn_hidden_dim": 16,
     "hidden_layers": [16],
     "epochs": 2,
@@ -21,7 +21,6 @@ SMALL = {
     "world_model_min_steps": 40,
     "world_model_first_updates": 10,
     "world_model_updates_per_step": 0.05,
-    "world_model_sequences": 8,
     "held_out_every": 4,
     "imagination_start_steps": 40,
     "imagination_updates": 2,

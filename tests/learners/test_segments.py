@@ -1,4 +1,4 @@
-"""Stretches of experience: real and imagined data give the policy what they should, by hand and against MAPPO's own path."""
+"""Stretches of experience, real and imagined: what the policy gets of them, by hand and against MAPPO's own path."""
 
 import copy
 

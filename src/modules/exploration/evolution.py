@@ -260,6 +260,11 @@ class AuxiliaryEvolution:
         inputs = features @ self.projection[:-1] + self.projection[-1]
         return features @ head_weight.T + head_bias + inputs @ self.adapters[index]
 
+    def to(self, device: torch.device | str) -> None:
+        """Move what evolves, and what it is compared with, to `device`; draws stay on the generator's."""
+        for key in _TENSORS:
+            setattr(self, key, getattr(self, key).to(device))
+
     def stats(self) -> dict[str, float]:
         """The last generation of the latest evolution, under the names to be logged; empty before the first."""
         return {f"auxiliary_{key}": values[-1] for key, values in self.history.items()}

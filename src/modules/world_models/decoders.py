@@ -40,7 +40,9 @@ class FlatDecoder(ViewDecoder):
     def __init__(self, layout: StateLayout, obs_dim: int, hidden: int) -> None:
         super().__init__(layout, obs_dim)
         state_size = layout.n_tokens * layout.n_features
-        self.net = mlp([state_size + layout.n_agents, hidden, hidden, obs_dim + layout.n_actions], final_activation=False)
+        self.net = mlp(
+            [state_size + layout.n_agents, hidden, hidden, obs_dim + layout.n_actions], final_activation=False
+        )
 
     def forward(self, tokens: Tensor, alive: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised tokens [N, U, F], alive [N, U] -> obs [N, n, d_o], availability logits [N, n, A]."""
@@ -93,7 +95,7 @@ class PairDecoder(ViewDecoder):
         return obs * agent_alive, torch.cat([own_logits, target_logits], dim=-1)
 
     def loss(self, tokens: Tensor, alive: Tensor, obs: Tensor, avail: Tensor) -> Tensor:
-        """Squared error of what is seen plus cross-entropies of seeing and availability, over living agents and units."""
+        """Squared error of what is seen plus cross-entropies of seeing and availability, over the living."""
         own, enemy, ally = self._parts(tokens)
         before, after, own_logits = self._split_own(own)
         n_rows, n_agents = obs.shape[:2]

@@ -27,7 +27,7 @@ class ChangeHistogram(nn.Module):
         self.register_buffer("high", torch.full((n_features,), 1.0))
 
     def fit(self, changes: Tensor, floor: Tensor | None = None, margin: float = 0.5) -> None:
-        """Set the limits from changes [N, F], widened by `margin`; `floor` [F] holds upper bounds for the low limits."""
+        """Set the limits from changes [N, F], widened by `margin`; the low limits are at most `floor` [F]."""
         low, high = changes.amin(0), changes.amax(0)
         width = (high - low).clamp_min(1e-3)
         low, high = low - margin * width, high + margin * width
@@ -48,7 +48,7 @@ class ChangeHistogram(nn.Module):
         return self.low.unsqueeze(-1) + steps * self.width.unsqueeze(-1)
 
     def negative_log_likelihood(self, log_probs: Tensor, change: Tensor) -> Tensor:
-        """-log p of a change [..., F] under log_probs [(E), ..., F, bins]; a value between two bins is shared by both."""
+        """-log p of a change [..., F] under log_probs [(E), ..., F, bins]; two bins share a value between them."""
         change = change.expand(log_probs.shape[:-1])
         position = ((change - self.low) / self.width).clamp(0, self.bins - 1)
         lower = position.floor().clamp_max(self.bins - 2)

@@ -30,7 +30,9 @@ class ObsBlocks:
     @property
     def size(self) -> int:
         """Length of the whole observation."""
-        return self.before + self.enemy_rows[0] * self.enemy_rows[1] + self.ally_rows[0] * self.ally_rows[1] + self.after
+        return (
+            self.before + self.enemy_rows[0] * self.enemy_rows[1] + self.ally_rows[0] * self.ally_rows[1] + self.after
+        )
 
 
 class StateLayout(nn.Module):

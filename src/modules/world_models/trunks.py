@@ -7,6 +7,8 @@ Actions enter after the memory, so that alternatives to the joint action cost th
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -16,7 +18,7 @@ from modules.world_models.layout import StateLayout
 def mlp(sizes: list[int], final_activation: bool = True) -> nn.Sequential:
     """Linear layers of the given sizes with SiLU between them (and after the last one)."""
     layers: list[nn.Module] = []
-    for index, (n_in, n_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for index, (n_in, n_out) in enumerate(pairwise(sizes)):
         layers.append(nn.Linear(n_in, n_out))
         if final_activation or index < len(sizes) - 2:
             layers.append(nn.SiLU())
@@ -68,7 +70,9 @@ class EntityTrunk(nn.Module):
         alive = self.layout.alive(tokens)
         hidden = self.embed(self._nodes(tokens, previous, known, own, alive))
         # [N, rounds, heads, U, U]; the dead are not heard
-        relations = self.relate(self._edges(tokens, target)).unflatten(-1, (self.rounds, self.heads)).permute(0, 3, 4, 1, 2)
+        relations = (
+            self.relate(self._edges(tokens, target)).unflatten(-1, (self.rounds, self.heads)).permute(0, 3, 4, 1, 2)
+        )
         relations = relations + alive.to(tokens.dtype).sub(1).mul(1e4).view(-1, 1, 1, 1, self.layout.n_tokens)
         for step in range(self.rounds):
             normed = self.norm[step](hidden)

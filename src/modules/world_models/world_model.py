@@ -71,8 +71,8 @@ class WorldModel(nn.Module):
         super().__init__()
         if trunk == "entity" and not layout.has_units:
             raise UserError(
-                'world_model="entity" needs a state made of units (env_info with agent_features), which this environment '
-                "does not describe. Use world_model=recurrent."
+                'world_model="entity" needs a state made of units (env_info with agent_features), which this '
+                "environment does not describe. Use world_model=recurrent."
             )
         self.layout, self.bins, self.ensemble = layout, bins, ensemble
         hidden = hidden or [80]
@@ -171,8 +171,8 @@ class WorldModel(nn.Module):
         return (loss * weight).sum((-1, -2)) / weight.sum((-1, -2)).clamp_min(1.0)
 
     def comparable(self, tokens: Tensor, next_tokens: Tensor) -> Tensor:
-        """Which features of the next step are predicted and seen, bool [N, U, F]: all varying ones of units that live on,
-        the health alone of those that die."""
+        """Which features of the next step are predicted and seen, bool [N, U, F]: all predicted ones of units that
+        live on, the health alone of those that die."""
         alive, alive_next = self.layout.alive(tokens), self.layout.alive(next_tokens)
         seen = (alive & alive_next).unsqueeze(-1) & self.predicted
         column = self.layout.health_column

@@ -58,7 +58,9 @@ def test_what_is_imagined_is_legal_and_consistent(trunk, units, ensemble):
 def test_imagination_leaves_no_graph():
     model = model_of()
     imagined = model.imagine_step(
-        model.contexts(some_states(3).unsqueeze(1)), torch.ones(3, N, dtype=torch.long), torch.Generator().manual_seed(0)
+        model.contexts(some_states(3).unsqueeze(1)),
+        torch.ones(3, N, dtype=torch.long),
+        torch.Generator().manual_seed(0),
     )
     assert not any(part.requires_grad for part in imagined)
 
