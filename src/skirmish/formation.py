@@ -32,19 +32,24 @@ class Formation:
 def formation(map_spec: MapSpec, table: dict[str, UnitType]) -> Formation:
     """The start of a battle: agents in SMAC's order (by x, then y), enemies in the order of creation.
 
-    Each enemy marches to its own place in the same formation round the order's point, as groups do in the game.
+    Each enemy marches to its own place in the same formation, centred on the order's point, as groups do in the game.
     """
     allies = np.array(sorted(_places(map_spec, "ally", table)))
     enemies = np.array(_places(map_spec, "enemy", table))
-    goal = np.array(map_spec.enemy_order.points[0])
-    goals = enemies - enemies.mean(axis=0) + goal
-    ahead = enemies.mean(axis=0) - allies.mean(axis=0)
-    ahead /= np.linalg.norm(ahead)
+    ally_point, enemy_point = _point(map_spec, "ally"), _point(map_spec, "enemy")
+    goals = enemies - enemies.mean(axis=0) + np.array(map_spec.enemy_order.points[0])
+    ahead = (enemy_point - ally_point) / np.linalg.norm(enemy_point - ally_point)
     n, m = len(allies), len(enemies)
     start = np.concatenate([allies, enemies]).astype(np.float32)
     target = np.concatenate([allies, goals]).astype(np.float32)
     facing = np.concatenate([np.tile(ahead, (n, 1)), np.tile(-ahead, (m, 1))]).astype(np.float32)
     return Formation(start[:, 0], start[:, 1], facing[:, 0], facing[:, 1], target[:, 0], target[:, 1])
+
+
+def _point(map_spec: MapSpec, team: str) -> NDArray[np.float64]:
+    """Where a team is created: the mean of its spawn points."""
+    mean: NDArray[np.float64] = np.mean([(spawn.x, spawn.y) for spawn in map_spec.spawns if spawn.team == team], axis=0)
+    return mean
 
 
 def _places(map_spec: MapSpec, team: str, table: dict[str, UnitType]) -> list[tuple[float, float]]:

@@ -84,7 +84,9 @@ def main():
         per_cpu = [steps / cpu for steps, cpu, _ in rounds]
         per_wall = statistics.median(steps / wall for steps, _, wall in rounds)
         memory = memory_per_battle(play.battles) / 1024
-        print(f"{name:<12} {statistics.median(per_cpu):>12,.0f} {max(per_cpu):>12,.0f} {per_wall:>12,.0f} {memory:>11.2f}")
+        print(
+            f"{name:<12} {statistics.median(per_cpu):>12,.0f} {max(per_cpu):>12,.0f} {per_wall:>12,.0f} {memory:>11.2f}"
+        )
 
 
 if __name__ == "__main__":
