@@ -106,7 +106,7 @@ def ratio(runs: Sequence[dict[str, Any]], first: str, second: str, draws: int = 
     point = samples[0].mean() / samples[1].mean()
     return (
         f"Mean steps of {first} / mean steps of {second}: {point:.2f} (95 % percentile bootstrap {low:.2f} to "
-        f"{high:.2f}, n = {len(samples[0])} and {len(samples[1])}: at five runs such an interval covers less than it says); "
+        f"{high:.2f}, n = {len(samples[0])} and {len(samples[1])}; with five runs such an interval is too narrow); "
         f"Welch's t on log steps: p = {test.pvalue:.2g}."
     )
 
