@@ -75,7 +75,7 @@ class SMACEnv(StarCraft2Env, MultiAgentEnv):
 
 
 def _array_layout(rules: Rules) -> dict[str, Any]:
-    """True lengths of the arrays, and the columns of an observation: before, one row per enemy, per other ally, after."""
+    """True lengths of the arrays, and an observation's columns: before, a row per enemy, per other ally, after."""
     sizes = rules.sizes
     rows = sizes.enemy_feats[0] * sizes.enemy_feats[1] + sizes.ally_feats[0] * sizes.ally_feats[1]
     blocks = {
