@@ -54,7 +54,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "critic_lr": (0, 10),
     "optim_eps": (0, 1),
     "grad_norm_clip": (0, INFINITY),
-    "rnn_hidden_dim": (1, 65536),
+    "rnn_hidden_dim": (0, 65536),
     "epsilon_start": (0, 1),
     "epsilon_finish": (0, 1),
     "epsilon_anneal_time": (1, INFINITY),
