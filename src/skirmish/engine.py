@@ -28,7 +28,7 @@ STEP_LOOPS = 8
 NONE, STOP, MOVE, ATTACK, HEAL = range(5)
 """Kinds of orders: `NONE` leaves the running order as it is."""
 
-COMPILE_SECONDS = 15
+COMPILE_SECONDS = 12
 """About what compiling all kernels costs on a slow machine."""
 
 
@@ -135,6 +135,7 @@ class Engine:
             np.zeros(n_units, dtype=np.float32),
             np.zeros(n_units, dtype=np.float32),
         )
+        self._silence = Orders.zeros(n_battles, self.n_agents)
         k.compile_kernels()
 
     def seed(self, battle: int, seed: int) -> None:
@@ -144,11 +145,12 @@ class Engine:
     def reset(self, mask: NDArray[np.bool_]) -> None:
         """Begin the battles of mask [B] anew and make them active; the enemy has marched for one or two loops."""
         self.active[mask] = True
-        k.begin(mask, self._start, *self._world)
+        silence = self._silence
+        k.advance(mask, True, self._start, silence.kind, silence.target, silence.x, silence.y, 0, *self._world)
 
     def advance(self, orders: Orders, loops: int = STEP_LOOPS) -> None:
         """Give the orders and play `loops` game loops of every active battle; the orders act from the first loop."""
-        k.advance(self.active, orders.kind, orders.target, orders.x, orders.y, loops, *self._world)
+        k.advance(self.active, False, self._start, orders.kind, orders.target, orders.x, orders.y, loops, *self._world)
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """Copies of everything that changes; `restore` brings the battles back to the bit."""

@@ -1,8 +1,8 @@
 """Numba kernels of the engine: one battle after the other, loop by loop.
 
-Two are called from outside: `begin` starts battles and `advance` plays them; the rest is inlined into these.
+`advance` is called from outside and starts and plays battles; the rest is inlined into it.
 docs/skirmish.md says which parts of the model are known of the real game and which are this project's own.
-All kernels share one file, since Numba's cache notices changes only in the file of the function it has cached.
+All share one file, since Numba's cache notices changes only in the file of the function it has cached.
 """
 
 import math
@@ -565,40 +565,31 @@ def publish(w: Battle, x: Any, y: Any, health: Any, weapon_cooldown: Any, facing
 
 
 @kernel
-def begin(
-    mask: Any, start: Any, x: Any, y: Any, health: Any, weapon_cooldown: Any, facing: Any, alive: Any,
-    body: Any, mind: Any, rng: Any, stats: Any, hit: Any, walkable: Any, roomy: Any, n_agents: int, widest: Real,
-    crowd: Any, line: Any, along: Any, across: Any,
-) -> None:  # fmt: skip
-    """Start the battles of mask [B]; the agents first look one or two loops later."""
-    for b in range(mask.shape[0]):
-        if mask[b]:
-            w = Battle(
-                body[b], mind[b], alive[b], rng[b], stats, hit, walkable, roomy, n_agents, widest,
-                crowd, line, along, across,
-            )  # fmt: skip
-            place(w, start)
-            play(w, 1 + np.int64(draw(w) >> np.uint64(63)))
-            publish(w, x[b], y[b], health[b], weapon_cooldown[b], facing[b])
-
-
-@kernel
 def advance(
-    active: Any, kind: Any, target: Any, goal_x: Any, goal_y: Any, loops: int,
+    active: Any, anew: bool, start: Any, kind: Any, target: Any, goal_x: Any, goal_y: Any, loops: int,
     x: Any, y: Any, health: Any, weapon_cooldown: Any, facing: Any, alive: Any,
     body: Any, mind: Any, rng: Any, stats: Any, hit: Any, walkable: Any, roomy: Any, n_agents: int, widest: Real,
     crowd: Any, line: Any, along: Any, across: Any,
 ) -> None:  # fmt: skip
-    """Give the orders [B, n_agents] and play `loops` loops of every active battle."""
+    """Give the orders [B, n_agents] and play `loops` loops of every active battle.
+
+    With `anew` the battles begin from start [U, START_FIELDS] instead and play the one or two loops that pass before
+    the agents first look.
+    """
     for b in range(active.shape[0]):
         if active[b]:
             w = Battle(
                 body[b], mind[b], alive[b], rng[b], stats, hit, walkable, roomy, n_agents, widest,
                 crowd, line, along, across,
             )  # fmt: skip
-            read(w, x[b], y[b], health[b])
-            take_orders(w, kind[b], target[b], goal_x[b], goal_y[b])
-            play(w, loops)
+            if anew:
+                place(w, start)
+                length = 1 + int(draw(w) >> np.uint64(63))
+            else:
+                read(w, x[b], y[b], health[b])
+                take_orders(w, kind[b], target[b], goal_x[b], goal_y[b])
+                length = loops
+            play(w, length)
             publish(w, x[b], y[b], health[b], weapon_cooldown[b], facing[b])
 
 
@@ -606,28 +597,14 @@ _ROWS, _REALS = boolean[::1], float32[:, ::1]
 _ORDERS = (int8[:, ::1], int16[:, ::1], _REALS, _REALS)
 _PUBLIC = (_REALS, _REALS, _REALS, _REALS, _REALS, boolean[:, ::1])
 _PRIVATE = (float32[:, :, ::1], int16[:, :, ::1], uint64[:, ::1])
-_TABLES = (
-    _REALS,
-    _REALS,
-    boolean[:, ::1],
-    boolean[:, ::1],
-    int64,
-    float32,
-    uint32[::1],
-    uint32[::1],
-    float32[::1],
-    float32[::1],
-)
+_SCRATCH = (*[uint32[::1]] * 2, *[float32[::1]] * 2)
+_TABLES = (_REALS, _REALS, boolean[:, ::1], boolean[:, ::1], int64, float32, *_SCRATCH)
 
-SIGNATURES: dict[Any, tuple[Any, ...]] = {
-    begin: (_ROWS, _REALS, *_PUBLIC, *_PRIVATE, *_TABLES),
-    advance: (_ROWS, *_ORDERS, int64, *_PUBLIC, *_PRIVATE, *_TABLES),
-}
+SIGNATURE = (_ROWS, boolean, _REALS, *_ORDERS, int64, *_PUBLIC, *_PRIVATE, *_TABLES)
 
 
 def compile_kernels() -> None:
-    """Compile the kernels or load them from Numba's cache; a second call costs nothing."""
-    for function, signature in SIGNATURES.items():
-        if not function.signatures:
-            function.compile(signature)
-            function.disable_compile()
+    """Compile the kernel or load it from Numba's cache; a second call costs nothing."""
+    if not advance.signatures:
+        advance.compile(SIGNATURE)
+        advance.disable_compile()
