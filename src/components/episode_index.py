@@ -86,15 +86,25 @@ class EpisodeIndex:
             self._selections[key] = Selection(places, self.length[places].cumsum())
         return self._selections[key]
 
-    def draw(self, n: int, generator: torch.Generator, split: str = "all", held_out_every: int = 10) -> Starts:
-        """`n` transitions of a split, uniformly and with replacement."""
+    def draw(
+        self,
+        n: int,
+        generator: torch.Generator,
+        split: str = "all",
+        held_out_every: int = 10,
+        first_steps: int | None = None,
+    ) -> Starts:
+        """`n` transitions of a split, uniformly and with replacement; only `first_steps` of each episode if given."""
         selection = self.select(split, held_out_every)
+        if first_steps is not None:
+            lengths = np.minimum(self.length[selection.places], first_steps)
+            selection = Selection(selection.places, lengths.cumsum())
         if selection.steps == 0:
             raise ValueError(f'no real transition to draw from: the split "{split}" of {len(self)} episodes is empty')
         ticket = torch.randint(selection.steps, (n,), generator=generator, device=generator.device).cpu().numpy()
         chosen = np.searchsorted(selection.cumulative, ticket, side="right")
         places = selection.places[chosen]
-        step = ticket - (selection.cumulative[chosen] - self.length[places])
+        step = ticket - np.concatenate(([0], selection.cumulative))[chosen]
         start = self.start[places]
         return Starts(start + step, start + self.length[places], places + self.first_number, step)
 

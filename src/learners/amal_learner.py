@@ -139,13 +139,14 @@ class AMALLearner(PPOLearner):
         return round(self.args.aux_ratio * self.args.imagination_rollouts) if self.evolution is not None else 0
 
     def _own_rollouts(self, buffer: AsymmetricBuffer) -> Segments:
-        starts = self.imagination.starts(buffer, self.args.imagination_rollouts - self.n_auxiliary_rollouts)
+        n = self.args.imagination_rollouts - self.n_auxiliary_rollouts
+        starts = self.imagination.starts(buffer, n, self.args.imagination_initial_share)
         return self.imagination.rollout(starts, self.args.imagination_horizon)
 
     def _auxiliary_rollouts(self, evolution: AuxiliaryEvolution, buffer: AsymmetricBuffer) -> Segments:
         """Let the auxiliaries act in the world model, keep what happens in their buffers D_A, and draw from those."""
         n = self.n_auxiliary_rollouts
-        starts = self.imagination.starts(buffer, n)
+        starts = self.imagination.starts(buffer, n, self.args.imagination_initial_share)
         index = (torch.arange(n, device=self.device) + self.rounds) % evolution.n_auxiliaries
         segments = self.imagination.rollout(starts, self.args.imagination_horizon, evolution, index)
         for i in index.unique().tolist():

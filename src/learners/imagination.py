@@ -6,7 +6,8 @@ observations and masks come from the model; nothing here is differentiated.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -32,6 +33,13 @@ class Starts:
     actor_hidden: Tensor  # [N, n, H]
     critic_hidden: Tensor  # [N, k, H]
 
+    @classmethod
+    def cat(cls, parts: Sequence[Starts]) -> Starts:
+        """Join along N."""
+        context = Context(*(torch.cat(pieces) for pieces in zip(*(part.context for part in parts), strict=True)))
+        names = [field.name for field in fields(cls) if field.name != "context"]
+        return cls(context, *(torch.cat([getattr(part, name) for part in parts]) for name in names))
+
 
 class Imagination:
     """Rolls policies out in a world model.
@@ -47,10 +55,19 @@ class Imagination:
         self.model, self.mac, self.critic, self.generator = model, mac, critic, generator
 
     @torch.no_grad()
-    def starts(self, buffer: AsymmetricBuffer, n: int) -> Starts:
-        """`n` starting frames drawn uniformly from the real transitions."""
-        data = buffer.sample_primary_states(n, self.generator, history=buffer.max_seq_length - 1)
-        steps = data["step"]
+    def starts(self, buffer: AsymmetricBuffer, n: int, initial_share: float = 0.0) -> Starts:
+        """`n` starting frames: a share of episodes' first frames, the others drawn uniformly from real transitions."""
+        history = buffer.max_seq_length - 1
+        n_initial = round(n * initial_share)
+        draws = [
+            buffer.sample_primary_states(count, self.generator, history=history, first_steps=first_steps)
+            for count, first_steps in ((n_initial, 1), (n - n_initial, None))
+            if count
+        ]
+        return Starts.cat([self._starts(data) for data in draws])
+
+    def _starts(self, data: PrimaryData) -> Starts:
+        n, steps = len(data), data["step"]
         longest = int(steps.max())
         frames = _aligned(data, longest, ("state", "obs", "avail_actions"), longest + 1)
         actions = _aligned(data, longest, ("actions",), longest)["actions"].long()

@@ -14,6 +14,7 @@ from components.asymmetric_buffer import (
     ProvenanceError,
     require_primary,
 )
+from components.episode_index import EpisodeIndex
 from utils.errors import UserError
 
 
@@ -339,3 +340,14 @@ def test_episodes_without_a_step_are_passed_over(kit):
     buffer = make(kit)
     buffer.insert_episode_batch(kit.batch(3))
     assert buffer.primary_steps == 0
+
+
+def test_starts_can_be_kept_to_the_first_steps_of_episodes():
+    index = EpisodeIndex()
+    for number, length in enumerate([3, 1, 7]):
+        index.append(10 * number, length)
+    starts = index.draw(400, torch.Generator().manual_seed(0), first_steps=2)
+    counts = {(e, s): int(((starts.episode == e) & (starts.step == s)).sum()) for e in range(3) for s in range(7)}
+    assert {key for key, count in counts.items() if count} == {(0, 0), (0, 1), (1, 0), (2, 0), (2, 1)}
+    assert min(count for count in counts.values() if count) > 40
+    assert (starts.row == 10 * starts.episode + starts.step).all()

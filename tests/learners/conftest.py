@@ -26,6 +26,7 @@ SMALL = {
     "imagination_updates": 2,
     "imagination_rollouts": 12,
     "imagination_horizon": 5,
+    "imagination_initial_share": 0.5,
     "information_samples": 20,
     "mi_policy_samples": 6,
     "num_auxiliary_agents": 4,
