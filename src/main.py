@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from configuration import CONFIG_DIR, CommandLine, compose, overlay, overlay_names, parse_updates, read_command_line
+from tracking import resources  # noqa: F401  starts the clock
 from utils.errors import UserError, nearest
 from utils.logging import get_logger
 

@@ -1,4 +1,8 @@
-"""What a run costs: wall-clock and CPU seconds since the process started, peak memory, GPU memory."""
+"""What a run costs: wall-clock and CPU seconds since the program started, peak memory, GPU memory.
+
+The clock starts when this module is imported, which `main.py` does before anything slow. The operating system's start
+time of the process will not do: a shell that ends in our command line becomes our process, with all it did before.
+"""
 
 from __future__ import annotations
 
@@ -25,18 +29,27 @@ MACHINE_METRICS = frozenset(
 )
 
 
+def _children() -> tuple[float, float]:
+    """Return the CPU seconds and the largest resident size (in the system's unit) of ended child processes."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss
+
+
+_START = time.monotonic()
+_CHILDREN_BEFORE = _children()
+
+
 class Resources:
-    """Clocks that start with the process and go on where a resumed run's predecessor stopped."""
+    """Clocks that start with the program and go on where a resumed run's predecessor stopped."""
 
     def __init__(self) -> None:
         self._process = psutil.Process()
-        self._started = self._process.create_time()
         self._earlier_wall = 0.0
         self._earlier_cpu = 0.0
 
     def this_process_seconds(self) -> float:
-        """Return the wall-clock seconds since this process started."""
-        return time.time() - self._started
+        """Return the wall-clock seconds since this program started."""
+        return time.monotonic() - _START
 
     def wall_seconds(self) -> float:
         """Return the wall-clock seconds, those of the runs this one resumed included."""
@@ -45,7 +58,7 @@ class Resources:
     def cpu_seconds(self) -> float:
         """Return the CPU seconds of this process and its workers, those of the runs this one resumed included."""
         own = self._process.cpu_times()
-        total = own.user + own.system + own.children_user + own.children_system
+        total = own.user + own.system + _children()[0] - _CHILDREN_BEFORE[0]
         for child in self._process.children(recursive=True):
             try:
                 times = child.cpu_times()
@@ -57,8 +70,10 @@ class Resources:
     def peak_memory_mib(self) -> float:
         """Return the largest resident size this process has had, plus that of its largest ended worker, in MiB."""
         unit = 1024 if sys.platform != "darwin" else 1024**2  # ru_maxrss: KiB on Linux, bytes on macOS
-        scopes = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-        return sum(resource.getrusage(scope).ru_maxrss for scope in scopes) / unit
+        worker = _children()[1]
+        if worker <= _CHILDREN_BEFORE[1]:
+            worker = 0.0
+        return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + worker) / unit
 
     def gpu_memory_mib(self) -> float:
         """Return the most GPU memory torch has had allocated, in MiB; 0 without a GPU."""

@@ -1,8 +1,13 @@
 """What a run costs."""
 
 import multiprocessing
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
+import tracking
 from tracking.resources import Resources
 
 
@@ -37,3 +42,19 @@ def test_a_resumed_run_adds_to_its_predecessor():
     assert second.wall_seconds() >= first.wall_seconds() + 999
     assert second.cpu_seconds() >= 500
     assert second.this_process_seconds() < 900 + first.this_process_seconds()
+
+
+def test_what_a_shell_did_before_is_not_ours():
+    code = (
+        "from tracking.resources import Resources; r = Resources().summary(); "
+        "print(r['wall_seconds'], r['cpu_seconds'], r['peak_memory_mib'])"
+    )
+    # bash replaces itself by its last command, which inherits the age and the ended children of the shell
+    burn_first = "import time; t = time.process_time() + 1; x = bytes(300_000_000)\nwhile time.process_time() < t: pass"
+    script = f"{sys.executable} -c '{burn_first}' && {sys.executable} -c \"{code}\""
+    environment = {**os.environ, "PYTHONPATH": str(Path(tracking.__file__).parent.parent)}
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=environment, check=True)
+    wall, cpu, memory = (float(number) for number in done.stdout.split())
+    assert wall < 0.9
+    assert cpu < 0.9
+    assert memory < 250
