@@ -47,6 +47,8 @@ LEASH = np.float32(21.0)
 WALL_GAP = np.float32(1.0 / 1024.0)
 CLOSE = np.float32(0.05)
 """Bodies nearer than this count as touching when a walker looks for a way round."""
+FEW = 12
+"""Up to here testing all pairs is faster than sorting."""
 GRAIN = np.float32(1.0 / 1024.0)
 """Overlaps below this are left alone."""
 TINY = np.float32(1e-6)
@@ -426,13 +428,14 @@ def line_up(w: Battle, count: int, direction: Real) -> None:
     """Sort the first `count` units of the line by `direction` * x; from loop to loop little changes."""
     for a in range(count):
         w.along[a] = direction * w.body[w.line[a], X]
-    for a in range(1, count):
-        u, key = w.line[a], w.along[a]
-        c = a
-        while c > 0 and w.along[c - 1] > key:
-            w.line[c], w.along[c] = w.line[c - 1], w.along[c - 1]
-            c -= 1
-        w.line[c], w.along[c] = u, key
+    if count > FEW:
+        for a in range(1, count):
+            u, key = w.line[a], w.along[a]
+            c = a
+            while c > 0 and w.along[c - 1] > key:
+                w.line[c], w.along[c] = w.line[c - 1], w.along[c - 1]
+                c -= 1
+            w.line[c], w.along[c] = u, key
     for a in range(count):
         w.across[a] = w.body[w.line[a], Y]
 
@@ -450,7 +453,7 @@ def collide(w: Battle, count: int, direction: Real) -> None:
     for a in range(count):
         for c in range(a + 1, count):
             ahead = w.along[c] - w.along[a]
-            if ahead > w.widest:
+            if count > FEW and ahead > w.widest:
                 break
             aside = w.across[c] - w.across[a]
             if ahead * ahead + aside * aside < w.widest * w.widest:
