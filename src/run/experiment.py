@@ -153,7 +153,7 @@ def _train(
         "episodes": trainer.episode,
         HEADLINE: logger.last(HEADLINE),
         "test_return_mean": logger.last("test_return_mean"),
-        **trainer.milestones.reached,
+        **{key: value if "seconds" in key else int(value) for key, value in trainer.milestones.reached.items()},
         **trainer.resources.summary(),
         "models": str(models),
         "run": str(run_folder) if run_folder else None,
