@@ -299,7 +299,7 @@ def config_token(results):
     return next((results / "models").iterdir()).name
 
 
-def wait_for_checkpoint(results, process, seconds=60):
+def wait_for_checkpoint(results, process, seconds=900):
     """Wait until the process has written a checkpoint."""
     end = time.monotonic() + seconds
     while not list(results.glob("models/*/checkpoint.json")):
