@@ -145,14 +145,14 @@ def agent_step(agent: Any, inputs: Tensor, hidden: Tensor) -> tuple[Tensor, Tens
     """One step of the policy's trunk: inputs [N, n, d], hidden [N, n, H] -> features [N, n, out], hidden [N, n, H]."""
     n_rows, n_agents = inputs.shape[:2]
     features, hidden = agent.trunk.step(inputs.flatten(0, 1), hidden.flatten(0, 1))
-    return features.view(n_rows, n_agents, -1), hidden.view(n_rows, n_agents, -1)
+    return features.view(n_rows, n_agents, -1), hidden.view(n_rows, n_agents, agent.trunk.rnn_size)
 
 
 def memory_before(trunk: Any, inputs: Tensor) -> Tensor:
     """Hidden states [B, T, k, H] that a recurrent trunk has before each step of inputs [B, T, k, d]."""
     n_rows, n_steps, width = inputs.shape[:3]
     after = trunk.memories(inputs.transpose(0, 1).reshape(n_steps, n_rows * width, -1))
-    after = after.view(n_steps, n_rows, width, -1).transpose(0, 1)
+    after = after.view(n_steps, n_rows, width, trunk.rnn_size).transpose(0, 1)
     return torch.cat([torch.zeros_like(after[:, :1]), after[:, :-1]], dim=1)
 
 

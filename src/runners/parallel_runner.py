@@ -74,9 +74,6 @@ class WorkerSeat:
 
     def _kill(self) -> None:
         if self.process.is_alive():
-            self.process.terminate()
-            self.process.join(2)
-        if self.process.is_alive():
             self.process.kill()
             self.process.join()
         self._connection.close()
@@ -113,7 +110,8 @@ class ParallelRunner(LockstepRunner):
 def serve(connection: Connection, env: str, env_args: dict[str, Any], plugins: list[str]) -> None:
     """What a worker process does: make the environment, answer calls until told to close."""
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle: it still wants our snapshot
+    for number in (signal.SIGINT, signal.SIGTERM):  # the parent's to handle: it still wants our snapshot
+        signal.signal(number, signal.SIG_IGN)
     try:
         from envs import REGISTRY as env_REGISTRY
         from runners.lockstep_runner import EnvServer

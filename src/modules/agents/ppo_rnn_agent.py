@@ -27,9 +27,10 @@ class PPORNNAgent(nn.Module):
     def forward(self, inputs: Tensor, hidden_state: Tensor) -> tuple[Tensor, Tensor]:
         """One step: inputs [..., d], hidden [..., H] -> logits [..., A] and the next hidden state [..., H]."""
         lead = inputs.shape[:-1]
-        rows, hidden = inputs.flatten(0, -2), hidden_state.reshape(-1, self.trunk.rnn_size)
+        rows = inputs.flatten(0, -2)
+        hidden = hidden_state.reshape(len(rows), self.trunk.rnn_size)
         features, hidden = self.trunk.step(rows, hidden)
-        return self.head(features).view(*lead, -1), hidden.view(*lead, -1)
+        return self.head(features).view(*lead, -1), hidden.view(*lead, self.trunk.rnn_size)
 
     def forward_sequence(self, inputs: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Whole sequences: inputs [B, T, n, d], hidden [B, n, H] or None -> logits [B, T, n, A], hidden [B, n, H]."""
@@ -40,9 +41,9 @@ class PPORNNAgent(nn.Module):
         """As `forward_sequence`, but what the head reads: [B, T, n, out]."""
         batch, time, n_agents, width = inputs.shape
         rows = inputs.transpose(0, 1).reshape(time, batch * n_agents, width)
-        start = None if hidden is None else hidden.reshape(batch * n_agents, -1)
+        start = None if hidden is None else hidden.reshape(batch * n_agents, self.trunk.rnn_size)
         features, last = self.trunk.sequence(rows, start)
-        return features.view(time, batch, n_agents, -1).transpose(0, 1), last.view(batch, n_agents, -1)
+        return features.view(time, batch, n_agents, -1).transpose(0, 1), last.view(batch, n_agents, self.trunk.rnn_size)
 
     def forward_packed(self, inputs: Tensor, batch_sizes: list[int], hidden: Tensor | None = None) -> Tensor:
         """Ragged sequences of single agents: inputs [R, d], batch_sizes [T], hidden [S, H] or None -> logits [R, A]."""

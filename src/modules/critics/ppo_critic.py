@@ -76,10 +76,10 @@ class PPOCritic(nn.Module):
         """Whole sequences: inputs [B, T, n_rows, d], hidden [B, n_rows, H] -> values [B, T, n_rows, heads], hidden."""
         batch, time, n_rows, width = inputs.shape
         rows = inputs.transpose(0, 1).reshape(time, batch * n_rows, width)
-        start = None if hidden is None else hidden.reshape(batch * n_rows, -1)
+        start = None if hidden is None else hidden.reshape(batch * n_rows, self.trunk.rnn_size)
         features, last = self.trunk.sequence(rows, start)
         values = self.head(features).view(time, batch, n_rows, -1).transpose(0, 1)
-        return values, last.view(batch, n_rows, -1)
+        return values, last.view(batch, n_rows, self.trunk.rnn_size)
 
     def forward_packed(self, inputs: Tensor, batch_sizes: list[int], hidden: Tensor | None = None) -> Tensor:
         """Ragged sequences: inputs [R, d], batch_sizes [T], hidden [S, H] or None -> values [R, heads]."""
