@@ -199,7 +199,7 @@ class AMALLearner(PPOLearner):
         predictions = []
         for learner in (self.world_model, self.shadow):
             context = learner.model.contexts(states)
-            predictions.append(learner.model.predict(context, actions))
+            predictions.append(learner.model.predict(context, actions).double())
         ours, theirs = predictions
         return float((ours.exp() * (ours - theirs)).sum(-1).mean())
 
