@@ -9,6 +9,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -35,6 +36,18 @@ def _children() -> tuple[float, float]:
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss
 
 
+def _peak_of_this_program() -> float:
+    """Return the largest resident size of this program, in the system's unit."""
+    # Linux carries ru_maxrss over from the program that started ours; VmHWM begins with our own memory.
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return float(line.split()[1])
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+_UNIT = 1024 if sys.platform != "darwin" else 1024**2  # ru_maxrss and VmHWM: KiB on Linux, ru_maxrss bytes on macOS
 _START = time.monotonic()
 _CHILDREN_BEFORE = _children()
 
@@ -69,11 +82,10 @@ class Resources:
 
     def peak_memory_mib(self) -> float:
         """Return the largest resident size this process has had, plus that of its largest ended worker, in MiB."""
-        unit = 1024 if sys.platform != "darwin" else 1024**2  # ru_maxrss: KiB on Linux, bytes on macOS
         worker = _children()[1]
         if worker <= _CHILDREN_BEFORE[1]:
             worker = 0.0
-        return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + worker) / unit
+        return (_peak_of_this_program() + worker) / _UNIT
 
     def gpu_memory_mib(self) -> float:
         """Return the most GPU memory torch has had allocated, in MiB; 0 without a GPU."""
