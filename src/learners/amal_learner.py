@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from components.asymmetric_buffer import AsymmetricBuffer, AuxiliaryData
+from components.asymmetric_buffer import AsymmetricBuffer, AuxiliaryData, PrimaryData
 from components.episode_buffer import EpisodeBatch
 from learners.imagination import Imagination
 from learners.information import InformationTerm
@@ -46,7 +46,7 @@ class AMALLearner(PPOLearner):
         obs_dim = int(scheme["obs"]["vshape"])
         self.world_model = WorldModelLearner(args, obs_dim)
         self.shadow = WorldModelLearner(args, obs_dim) if args.isolation_shadow else None
-        self.prepare = SegmentPreparer(mac, self.critic, self.trainer, args.gamma, args.gae_lambda)
+        self.prepare = SegmentPreparer(mac, self.critic, self.trainer, args)
         self.imagination = Imagination(self.world_model.model, mac, self.critic, torch_stream(seed, "auxiliaries", 1))
         self.evolution = self._make_evolution(seed) if args.num_auxiliary_agents > 0 else None
         self.information = InformationTerm(args, self.world_model.model, mac, torch_stream(seed, "information"))
@@ -103,6 +103,8 @@ class AMALLearner(PPOLearner):
     def _ppo_data(self, segments: Segments, on_policy: bool) -> PPOData:
         data = self.prepare(segments, on_policy)
         self.value_norm.update(data.returns, data.value_mask)
+        if not self.args.normalise_advantages:
+            return data
         return replace(data, advantages=normalise_advantages(data.advantages, data.policy_mask))
 
     def _informed(self, segments: Segments, t_env: int) -> Segments:
@@ -117,7 +119,7 @@ class AMALLearner(PPOLearner):
         assert buffer is not None
         if self.evolution is not None and self.rounds % args.evolution_frequency == 0:
             self._evolve(self.evolution, buffer)
-        limits = real_limits(buffer.sample_primary(512, 1, self.imagination.generator).tensors)
+        limits = real_limits(buffer.sample_primary(512, 1, self.imagination.generator).to(self.device))
         logged: dict[str, float] = {}
         parts: list[PPOData] = []
         for _ in range(args.imagination_updates):
@@ -251,7 +253,7 @@ class AMALLearner(PPOLearner):
         self.rounds = state["rounds"]
 
 
-def real_limits(tensors: Any) -> dict[str, tuple[Tensor, Tensor]]:
+def real_limits(data: PrimaryData) -> dict[str, tuple[Tensor, Tensor]]:
     """Lowest and highest value of states and observations per feature, and of rewards, in real data [S, ...].
 
     Imagined experience is held within them, widened by half their range, so that no fault of the model and no poisoned
@@ -259,7 +261,7 @@ def real_limits(tensors: Any) -> dict[str, tuple[Tensor, Tensor]]:
     """
     limits = {}
     for name in ("state", "obs", "reward"):
-        flat = tensors[name].reshape(-1, tensors[name].shape[-1]) if name != "reward" else tensors[name].reshape(-1, 1)
+        flat = data[name].reshape(-1, data[name].shape[-1]) if name != "reward" else data[name].reshape(-1, 1)
         low, high = flat.amin(0), flat.amax(0)
         margin = 0.5 * (high - low)
         low, high = low - margin, high + margin

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -122,9 +123,8 @@ class SegmentPreparer:
     The reward and the information bonus have value heads of their own where the critic has two.
     """
 
-    def __init__(self, mac: Any, critic: Any, trainer: PPOTrainer, gamma: float, gae_lambda: float) -> None:
-        self.mac, self.critic, self.trainer = mac, critic, trainer
-        self.gamma, self.gae_lambda = gamma, gae_lambda
+    def __init__(self, mac: Any, critic: Any, trainer: PPOTrainer, args: SimpleNamespace) -> None:
+        self.mac, self.critic, self.trainer, self.args = mac, critic, trainer, args
 
     @torch.no_grad()
     def __call__(self, segments: Segments, on_policy: bool = False) -> PPOData:
@@ -132,7 +132,8 @@ class SegmentPreparer:
         inputs = policy_inputs(self.mac, segments.obs[:, :-1], segments.previous_actions[:, :-1])
         avail = segments.avail_actions[:, :-1]
         alive = alive_from_avail(segments.avail_actions)
-        policy_mask = segments.mask.unsqueeze(-1) & alive[:, :-1]
+        steps = segments.mask.unsqueeze(-1)
+        policy_mask = (steps & alive[:, :-1]) if self.args.policy_active_mask else steps.expand_as(alive[:, :-1])
         actions = segments.actions
         old_log_probs = self.trainer.log_probs(inputs, avail, actions, policy_mask, segments.actor_hidden)
         critic_inputs = self.critic.assemble(segments.state, segments.obs, alive)
@@ -151,9 +152,12 @@ class SegmentPreparer:
             segments.mask.view(*segments.mask.shape, 1, 1),
             values,
             joint.view(*segments.mask.shape, 1, 1),
-            self.gamma,
-            self.gae_lambda,
+            self.args.gamma,
+            self.args.gae_lambda,
         )
+        value_mask = frames[:, 1:]
+        if self.args.value_active_mask:
+            value_mask = value_mask & (alive[:, :-1] if n_rows > 1 else alive[:, :-1].any(-1, keepdim=True))
         return PPOData(
             actor_inputs=inputs,
             avail_actions=avail,
@@ -164,7 +168,7 @@ class SegmentPreparer:
             critic_inputs=critic_inputs[:, :-1],
             returns=returns,
             old_values=old_values,
-            value_mask=frames[:, 1:],
+            value_mask=value_mask,
             weights=None if on_policy else log_ratio.clamp(max=0.0).exp(),
             actor_hidden=segments.actor_hidden,
             critic_hidden=segments.critic_hidden,

@@ -58,8 +58,11 @@ def parts_and_batch(build):
     return parts, batch
 
 
-def test_real_episodes_as_segments_give_mappos_own_update_data(parts_and_batch):
-    parts, batch = parts_and_batch
+@pytest.mark.parametrize("masks", [{}, {"policy_active_mask": False}, {"value_active_mask": True}])
+@pytest.mark.parametrize("rows", [{}, {"critic_agent_id": True, "critic_death_mask": True}])
+def test_real_episodes_as_segments_give_mappos_own_update_data(build, masks, rows):
+    parts = build(**masks, **rows)
+    batch = parts.runner.run(test_mode=False)
     learner = parts.learner
     segments = segments_of(batch, learner.device, learner.mac.agent.trunk.rnn_size, learner.critic)
     ours = learner.prepare(segments, on_policy=True)
