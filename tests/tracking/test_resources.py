@@ -44,7 +44,8 @@ def test_a_resumed_run_adds_to_its_predecessor():
     assert second.this_process_seconds() < 900 + first.this_process_seconds()
 
 
-def test_what_a_shell_did_before_is_not_ours():
+def test_what_a_shell_or_a_large_parent_did_before_is_not_ours():
+    ballast = bytearray(os.urandom(1)) * 400_000_000
     code = (
         "from tracking.resources import Resources; r = Resources().summary(); "
         "print(r['wall_seconds'], r['cpu_seconds'], r['peak_memory_mib'])"
@@ -58,3 +59,4 @@ def test_what_a_shell_did_before_is_not_ours():
     assert wall < 0.9
     assert cpu < 0.9
     assert memory < 250
+    assert len(ballast) == 400_000_000
