@@ -92,9 +92,12 @@ class AMALLearner(PPOLearner):
             logged |= self._imagine(t_env)
         self.information.count_update()
         self.rounds += 1
-        if t_env - self.last_logged >= self.args.learner_log_interval:
+        if self._log_is_due(t_env):
             self._log_round(logged, t_env)
             self.last_logged = t_env
+
+    def _log_is_due(self, t_env: int) -> bool:
+        return t_env - self.last_logged >= self.args.learner_log_interval
 
     def _policy_update(self, segments: Segments, settings: PPOSettings, on_policy: bool) -> dict[str, float]:
         data = self._ppo_data(segments, on_policy)
@@ -131,7 +134,7 @@ class AMALLearner(PPOLearner):
             stats = self.trainer.update(PPOData.cat(parts), self.imagined_settings)
             logged = {f"imagined_{name}": value for name, value in stats.items()}
             logged["imagined_return_mean"] = float((own.reward * own.mask).sum() / own.n_segments)
-        if len(parts) == 2:
+        if len(parts) == 2 and self._log_is_due(t_env):
             logged |= self._auxiliary_share(parts)
         return logged
 

@@ -16,7 +16,7 @@ OPEN_LOOP_DRAWS = 8
 
 
 def held_out_metrics(
-    model: WorldModel, buffer: AsymmetricBuffer, generator: torch.Generator, held_out_every: int, n_sequences: int = 64
+    model: WorldModel, buffer: AsymmetricBuffer, generator: torch.Generator, held_out_every: int, n_sequences: int = 32
 ) -> dict[str, float]:
     """One-step and open-loop measures (names: docs/algorithms/amal.md, "World model"); {} without held-out episodes."""
     if not buffer.has_held_out(held_out_every):
