@@ -69,13 +69,28 @@ def censored_median(values: Sequence[float | None]) -> float | None:
     return middle if np.isfinite(middle) else None
 
 
-def table(runs: Sequence[dict[str, Any]]) -> str:
-    """Markdown: a row per algorithm; every seed's steps, medians, and cost."""
-    lines = [
-        "| algorithm | runs | steps to a sustained 90 %, each seed | median | median seconds | median CPU-seconds "
-        "| first test at 90 %, median steps | peak memory, MiB |",
-        "|---|---|---|---|---|---|---|---|",
+def win_rate_at(run: dict[str, Any], step: int) -> float | None:
+    """Test win rate at a step, between two tests in proportion. A run that ended because it had won keeps its last
+    one; any other that ended before the step has none."""
+    if step <= run["steps"][-1]:
+        return float(np.interp(step, run["steps"], run["win_rate"]))
+    return float(run["win_rate"][-1]) if _reached(run, "steps_to_sustained_90") is not None else None
+
+
+def table(runs: Sequence[dict[str, Any]], at: Sequence[int] = (5_000, 10_000, 20_000, 30_000)) -> str:
+    """Markdown: a row per algorithm; every seed's steps, medians, mean win rates at some steps, and cost."""
+    headings = [
+        "algorithm",
+        "runs",
+        "steps to a sustained 90 %, each seed",
+        "median",
+        "median seconds",
+        "median CPU-seconds",
+        "first test at 90 %, median steps",
+        *(f"mean win rate at {step:,}" for step in at),
+        "peak memory, MiB",
     ]
+    lines = ["| " + " | ".join(headings) + " |", "|---" * len(headings) + "|"]
     for algorithm in dict.fromkeys(run["algorithm"] for run in runs):
         group = [run for run in runs if run["algorithm"] == algorithm]
         steps = [_reached(run, "steps_to_sustained_90") for run in group]
@@ -85,6 +100,7 @@ def table(runs: Sequence[dict[str, Any]]) -> str:
             ", ".join(_number(s, f"not in {run['t_env']:,}") for s, run in zip(steps, group, strict=True)),
             *(_number(censored_median([_reached(run, key) for run in group]), "not reached") for key in KEPT[1:]),
             _number(censored_median([_reached(run, "steps_to_90") for run in group]), "not reached"),
+            *(_mean_percent([win_rate_at(run, step) for run in group]) for step in at),
             f"{max(run['peak_memory_mib'] for run in group):,.0f}",
         ]
         lines.append("| " + " | ".join(cells) + " |")
@@ -169,6 +185,14 @@ def _reached(run: dict[str, Any], key: str) -> float | None:
 
 def _number(value: float | None, otherwise: str) -> str:
     return otherwise if value is None else f"{value:,.0f}"
+
+
+def _mean_percent(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    if not known:
+        return "-"
+    missing = f" (n = {len(known)})" if len(known) < len(values) else ""
+    return f"{100 * np.mean(known):.0f} %{missing}"
 
 
 def _compact(runs: Sequence[dict[str, Any]]) -> str:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from analysis.learning_curves import censored_median, main, ratio, read_runs, table
+from analysis.learning_curves import censored_median, main, ratio, read_runs, table, win_rate_at
 
 
 def write_run(folder, algorithm, seed, steps_to_90, engine="skirmish"):
@@ -39,6 +39,15 @@ def test_a_run_that_never_gets_there_counts_as_later_than_all_others():
     assert censored_median([3.0, None, 1.0]) == 3.0
     assert censored_median([None, None, 1.0]) is None
     assert censored_median([]) is None
+
+
+def test_win_rates_between_tests_and_after_the_end(results):
+    write_run(results / "runs" / "amal" / "9", "amal", 9, None)
+    won, lost = (run for run in read_runs([results / "runs"]) if run["algorithm"] == "amal" and run["seed"] in (0, 9))
+    assert win_rate_at(won, 2500) == pytest.approx(0.25)
+    assert win_rate_at(won, 20_000) == 1.0
+    assert win_rate_at(lost, 20_000) is None
+    assert "(n = 3)" in table(read_runs([results / "runs"]))
 
 
 def test_the_ratio_of_runs_twice_as_fast_is_a_half(results):
