@@ -280,8 +280,8 @@ def test_what_holds_in_every_battle(seed, name):
         np.testing.assert_array_equal(units.alive, units.health > 0)
         np.testing.assert_array_equal(units.health[units.alive] % 6, 3)
         assert pathing[units.x.astype(int), units.y.astype(int)].all()
-        # Eight steps of a marine, and what others push it.
-        assert np.hypot(units.x - x, units.y - y).max() < 2.5
+        # Eight steps of a marine, and in each of the eight loops a push of half a body at most.
+        assert np.hypot(units.x - x, units.y - y).max() < 8 * (0.1407 + 0.375)
         assert ((units.weapon_cooldown >= 0) & (units.weapon_cooldown < 15.78)).all()
 
 
