@@ -5,7 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
+# The same examples in every run, so that a change is judged by what it changed;
+# `pytest --hypothesis-profile=default` looks for new ones.
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")
 torch.set_num_threads(1)  # the networks are small; threads that wait for each other take minutes on a busy machine
 
 ROOT = Path(__file__).resolve().parent.parent
