@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the project needs into the Python that `python3` names (best: an active virtual environment).
-# usage: bash install_dependencies.sh [--test]      --test adds pytest, ruff and mypy
+# usage: bash install_dependencies.sh [--analysis] [--envs] [--video] [--test]
+#   --analysis  tables, figures, statistics, reports      --envs  PettingZoo and Gymnasium interfaces
+#   --video     replays as mp4                            --test  all of these, pytest, ruff and mypy
 # Running it again changes nothing that is already right.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -8,9 +10,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 requirements=(-r requirements.txt)
 for argument in "$@"; do
   case "$argument" in
-    --test) requirements+=(-r requirements-test.txt) ;;
-    -h|--help) sed -n '2,4s/^# //p' "${BASH_SOURCE[0]}"; exit 0 ;;
-    *) echo "install_dependencies.sh: unknown argument '$argument' (only --test exists)" >&2; exit 2 ;;
+    --analysis|--envs|--video) requirements+=(-r "requirements-${argument#--}.txt") ;;
+    --test) for file in requirements-*.txt; do requirements+=(-r "$file"); done ;;
+    -h|--help) sed -n '2,6s/^# //p' "${BASH_SOURCE[0]}"; exit 0 ;;
+    *) echo "install_dependencies.sh: unknown argument '$argument' (--analysis, --envs, --video, --test)" >&2; exit 2 ;;
   esac
 done
 
