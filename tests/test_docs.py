@@ -27,10 +27,10 @@ def test_the_readme_begins_with_two_commands_that_set_up_everything():
 
 
 def test_every_requirement_is_pinned_exactly():
-    for name in ("requirements.txt", "requirements-test.txt"):
-        for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
+    for path in sorted(ROOT.glob("requirements*.txt")):
+        for line in path.read_text(encoding="utf-8").splitlines():
             requirement = line.partition("#")[0].strip()
-            assert not requirement or re.fullmatch(r"[\w.-]+==[\w.]+", requirement), f"{name}: {line}"
+            assert not requirement or re.fullmatch(r"[\w.-]+==[\w.]+", requirement), f"{path.name}: {line}"
 
 
 def test_running_md_names_every_key_that_ends_a_run():
