@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pickle
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import torch
 
 from configuration import dotted
 from utils.errors import UserError
+from utils.files import write_atomically, write_json
 
 FORMAT = 1
 FILE, LABEL = "checkpoint.pt", "checkpoint.json"
@@ -31,6 +31,7 @@ _FREE = frozenset(
         *("log_interval", "use_tensorboard", "label", "local_results_path", "repeat_id", "save_replay"),
         *("save_model", "save_model_interval", "save_every_episodes", "checkpoint_interval"),
         *("checkpoint_path", "load_step", "evaluate", "use_cuda", "device", "torch_threads"),
+        *("experiment", "experiment_run"),
     }
 )
 
@@ -42,34 +43,13 @@ def configuration_hash(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Call `write` with a temporary name, force it to the disk, and give it its name in one step."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
 def save(folder: Path, state: Mapping[str, Any], label: Mapping[str, Any]) -> Path:
     """Write the state and its label into `folder`; return the checkpoint's path."""
     folder.mkdir(parents=True, exist_ok=True)
     content = {"format": FORMAT, **state}
     write_atomically(folder / FILE, lambda path: torch.save(content, path))
-    write_atomically(folder / LABEL, lambda path: _write_text(path, json.dumps(dict(label), indent=2, default=str)))
+    write_json(folder / LABEL, dict(label))
     return folder / FILE
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -85,13 +65,17 @@ def load(path: Path) -> dict[str, Any]:
     return state
 
 
-def newest(models: Path, configuration: str, seed: int | None) -> Path | None:
-    """Return the newest checkpoint under `models` of this configuration (and of this seed unless None)."""
+def newest(models: Path, configuration: str, seed: int | None, part_of: tuple[str, str] = ("", "")) -> Path | None:
+    """Return the newest checkpoint under `models` of this configuration (and of this seed unless None).
+
+    `part_of` is `experiment_of(config)`: runs of an experiment go on from their own checkpoints, no other run does.
+    """
     found: list[tuple[float, Path]] = []
     for label_path in models.glob(f"*/{LABEL}"):
         try:
             label = json.loads(label_path.read_text(encoding="utf-8"))
-            if label["configuration"] == configuration and seed in (None, label["seed"]):
+            same = label["configuration"] == configuration and experiment_of(label["config"]) == part_of
+            if same and seed in (None, label["seed"]):
                 checkpoint = label_path.with_name(FILE)
                 found.append((checkpoint.stat().st_mtime, checkpoint))
         except (OSError, ValueError, KeyError, TypeError):
@@ -99,10 +83,15 @@ def newest(models: Path, configuration: str, seed: int | None) -> Path | None:
     return max(found)[1] if found else None
 
 
+def experiment_of(config: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the experiment that a run belongs to, and which of its runs it is; empty for a run by itself."""
+    return config.get("experiment", ""), config.get("experiment_run", "")
+
+
 def find(resume: str, models: Path, config: Mapping[str, Any]) -> Path | None:
     """Resolve the key `resume`: a checkpoint, a folder that holds one, or "auto" (None where there is none yet)."""
     if resume == "auto":
-        return newest(models, configuration_hash(config), config.get("seed"))
+        return newest(models, configuration_hash(config), config.get("seed"), experiment_of(config))
     path = Path(resume)
     path = path / FILE if path.is_dir() else path
     if not path.is_file():

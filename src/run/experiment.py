@@ -19,6 +19,7 @@ from run import assembly, checkpoints, evaluation
 from run.interrupt import Interrupted
 from run.training import HEADLINE, Label, Trainer
 from tracking.observers import RunFolder
+from tracking.progress import ProgressFile
 from utils.errors import UserError
 from utils.logging import Logger, get_logger
 from utils.seeding import seed_everything
@@ -46,6 +47,14 @@ def map_name(config: Mapping[str, Any]) -> str:
 def sacred_folder(config: Mapping[str, Any]) -> Path:
     """Return the folder under which sacred numbers the runs of this map and algorithm."""
     return results_folder(config) / "sacred" / map_name(config) / str(config["name"])
+
+
+def progress_file(config: Mapping[str, Any], places: Places) -> ProgressFile | None:
+    """Return the file in which a run of an experiment tells `run_experiment.py` how far it is; None for other runs."""
+    if not config["experiment_run"]:
+        return None
+    folder = results_folder(config) / "experiments" / config["experiment"] / "runs" / config["experiment_run"]
+    return ProgressFile(folder / "progress.json", run=str(places.run), models=str(places.models))
 
 
 def prepare(config: dict[str, Any]) -> dict[str, Any]:
@@ -93,6 +102,9 @@ def run(sacred_run: Any, config: Mapping[str, Any]) -> dict[str, Any]:
         models=results / "models" / args.unique_token,
         tensorboard=results / "tb_logs" / args.unique_token if args.use_tensorboard else None,
     )
+    progress = progress_file(config, places)
+    if progress is not None:
+        progress.write(0, args.t_max, None, 0.0)
     logger = Logger(console)
     logger.setup_sacred(sacred_run)
     if places.tensorboard:
@@ -103,7 +115,7 @@ def run(sacred_run: Any, config: Mapping[str, Any]) -> dict[str, Any]:
             console.info(f"Models loaded from {evaluation.load_models(parts, args)}")
         if args.evaluate:
             return _evaluate(parts, args, places)
-        return _train(sacred_run, parts, args, places, config)
+        return _train(sacred_run, parts, args, places, config, progress)
     finally:
         parts.runner.close_env()
         logger.close()
@@ -129,11 +141,12 @@ def _train(
     args: SimpleNamespace,
     places: Places,
     config: Mapping[str, Any],
+    progress: ProgressFile | None,
 ) -> dict[str, Any]:
     models, run_folder = places.models, places.run
     identity = checkpoints.configuration_hash(config)
     label = Label(args.name, map_name(config), args.seed, identity, str(run_folder or ""), dict(config))
-    trainer = Trainer(parts, args, models, label)
+    trainer = Trainer(parts, args, models, label, progress)
     console = parts.logger.console_logger
     if args.resume:
         trainer.require_resumable()

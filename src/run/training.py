@@ -15,7 +15,7 @@ from run import checkpoints
 from run.assembly import Parts, is_on_policy
 from run.interrupt import StopRequest
 from tracking.milestones import Milestones
-from tracking.progress import RunProgress
+from tracking.progress import ProgressFile, RunProgress
 from tracking.resources import Resources
 from utils.errors import UserError
 
@@ -41,8 +41,16 @@ class Trainer:
     `models` is the run's folder of models and checkpoint. All counters are in environment steps unless named otherwise.
     """
 
-    def __init__(self, parts: Parts, args: SimpleNamespace, models: Path, label: Label) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        args: SimpleNamespace,
+        models: Path,
+        label: Label,
+        progress_file: ProgressFile | None = None,
+    ) -> None:
         self.parts, self.args, self.models, self.label = parts, args, models, label
+        self.progress_file = progress_file
         self.runner, self.learner, self.logger = parts.runner, parts.learner, parts.logger
         self.console = parts.logger.console_logger
         self.episode = 0
@@ -69,7 +77,7 @@ class Trainer:
     def run(self) -> str:
         """Train until a budget or the win rate ends it or someone stops it; return the reason."""
         self.console.info(f"Training for {self.args.t_max:,} environment steps")
-        self._progress = RunProgress(self.args.t_max, self.console, start=self.t_env)
+        self._progress = RunProgress(self.args.t_max, self.console, start=self.t_env, file=self.progress_file)
         try:
             with StopRequest(self.console) as stop:
                 reason = self._reason_to_end(stop)

@@ -1,14 +1,17 @@
-"""How far a run is: a bar on a terminal, plain lines elsewhere."""
+"""How far a run is: a bar on a terminal, plain lines elsewhere, and a small file for whoever watches many runs."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import TextIO
+from pathlib import Path
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
@@ -17,16 +20,47 @@ from utils.logging import ScreenHandler
 
 LINE_SECONDS = 15.0  # between two plain lines
 SPEED_SECONDS = 30.0  # the window over which env steps/s is taken
+FILE_SECONDS = 1.0  # between two writings of the progress file
+
+
+class ProgressFile:
+    """A JSON file that says how far a run is: who writes it (`pid`, `facts`), t_env, t_max, win rate, env steps/s."""
+
+    def __init__(self, path: Path, **facts: Any) -> None:
+        self.path = path
+        self._facts = {**facts, "pid": os.getpid()}
+        self._next = 0.0
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def write(self, t_env: int, t_max: int, win_rate: float | None, speed: float, now: bool = False) -> None:
+        """Replace the file as a whole, at most once per second unless `now`."""
+        if not now and time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + FILE_SECONDS
+        numbers = {"t_env": t_env, "t_max": t_max, "win_rate": win_rate, "steps_per_second": speed}
+        content = {**self._facts, **numbers, "updated": time.time()}
+        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        temporary.write_text(json.dumps(content), encoding="utf-8")
+        os.replace(temporary, self.path)
 
 
 class RunProgress:
     """Shows steps, the latest test win rate, env steps/s and the time left.
 
     On a terminal a bar stays below the log lines; where `stream` is no terminal, a line goes to the log now and then.
+    The same goes into `file`, if there is one.
     """
 
-    def __init__(self, total: int, logger: logging.Logger, stream: TextIO | None = None, start: int = 0) -> None:
+    def __init__(
+        self,
+        total: int,
+        logger: logging.Logger,
+        stream: TextIO | None = None,
+        start: int = 0,
+        file: ProgressFile | None = None,
+    ) -> None:
         stream = stream or sys.__stderr__
+        self._file = file
         self._logger = logger
         self._total = total
         self._points = [(time.monotonic(), start)]
@@ -75,6 +109,8 @@ class RunProgress:
         while len(self._points) > 2 and now - self._points[1][0] > SPEED_SECONDS:
             self._points.pop(0)
         self._win_rate = self._win_rate if win_rate is None else win_rate
+        if self._file is not None:
+            self._file.write(t_env, self._total, self._win_rate, self.steps_per_second(), now=win_rate is not None)
         if self._bar is not None:
             self._bar.update(self._task, completed=min(t_env, self._total), text=self._text(t_env))
         elif now >= self._next_line:

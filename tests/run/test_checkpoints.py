@@ -117,6 +117,15 @@ class TestFind:
         assert checkpoints.find("auto", tmp_path, CONFIG) == of_seed_2
         assert checkpoints.find("auto", tmp_path, {**CONFIG, "seed": 3}) is None
 
+    def test_auto_does_not_cross_the_border_of_an_experiment(self, tmp_path):
+        inside = {**CONFIG, "experiment": "small", "experiment_run": "mappo_3m_seed1"}
+        alone = self.save(tmp_path, "alone", CONFIG, 1, age=30)
+        part = self.save(tmp_path, "part", inside, 1, age=20)
+        assert checkpoints.find("auto", tmp_path, CONFIG) == alone
+        assert checkpoints.find("auto", tmp_path, inside) == part
+        assert checkpoints.find("auto", tmp_path, {**inside, "experiment": "other"}) is None
+        assert checkpoints.require_same(part, {**CONFIG, "seed": 1}) == 1  # named by its path it may go on anywhere
+
     def test_a_path_may_be_the_folder_or_the_file(self, tmp_path):
         path = self.save(tmp_path, "token", CONFIG, 1, age=0)
         assert checkpoints.find(str(path), tmp_path, CONFIG) == path

@@ -1,6 +1,7 @@
 """The bar on a terminal, the plain lines elsewhere."""
 
 import io
+import json
 import logging
 import os
 import pty
@@ -8,7 +9,7 @@ import pty
 import pytest
 
 from tracking import progress
-from tracking.progress import RunProgress
+from tracking.progress import ProgressFile, RunProgress
 from utils.logging import get_logger
 
 
@@ -71,3 +72,20 @@ def test_on_a_terminal_a_bar_gives_way_to_log_lines(capsys):
     assert "a line" not in text  # log lines go to the output, the bar to the terminal
     lines = capsys.readouterr().out.splitlines()
     assert [line[9:] for line in lines] == ["a line", "after"]
+
+
+def test_the_file_tells_how_far_a_run_is_once_per_second_and_at_every_test(clock, tmp_path):
+    path = tmp_path / "run" / "progress.json"
+    shown = RunProgress(
+        1000, logging.getLogger("quiet"), stream=io.StringIO(), file=ProgressFile(path, run="results/sacred/1")
+    )
+    steps = []
+    for step in range(1, 5):
+        clock.now += 0.5
+        shown.update(step * 10, win_rate=0.25 if step == 4 else None)
+        steps.append(json.loads(path.read_text())["t_env"])
+    content = json.loads(path.read_text())
+    assert steps == [10, 10, 30, 40]
+    assert (content["t_max"], content["win_rate"], content["steps_per_second"]) == (1000, 0.25, 20.0)
+    assert (content["run"], content["pid"]) == ("results/sacred/1", os.getpid())
+    assert [file.name for file in path.parent.iterdir()] == ["progress.json"]
