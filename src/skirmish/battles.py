@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 
 from skirmish.engine import Engine, warm_up
 from skirmish.maps import require_playable
+from skirmish.options import SettingError, split_arguments
 from skirmish.rules import Rules, StepResult
 
 Bools = NDArray[np.bool_]
 
 
 class Battles:
-    """`n_battles` battles on a playable map; keyword arguments are those of SMAC's environment (`options.RuleOptions`).
+    """`n_battles` battles on a playable map; keyword arguments are those of SMAC's environment (`options.RuleOptions`)
+    and of the engine (`options.EngineOptions`).
 
     Axes: B battles, n agents, A actions. Every battle has its own random stream, spawned from `seed`.
     notify gets one line if the kernels have to be compiled first.
@@ -34,12 +36,16 @@ class Battles:
         n_battles: int = 1,
         seed: int = 0,
         notify: Callable[[str], None] | None = print,
-        **smac_kwargs: Any,
+        **arguments: Any,
     ) -> None:
         self.map_spec = require_playable(map_name)
+        rules, engine = split_arguments(arguments)
+        if n_battles < 1 or seed < 0:
+            raise SettingError(f"n_battles must be at least 1 and seed at least 0, not {n_battles} and {seed}.")
         warm_up(notify)
-        self.rules = Rules(self.map_spec, n_battles, **smac_kwargs)
-        self.engine = Engine(self.map_spec, n_battles, seed)
+        self.rules = Rules(self.map_spec, n_battles, **vars(rules))
+        self.engine = Engine(self.map_spec, n_battles, seed, profile=engine.profile)
+        self.engine_options = engine
         self.n_battles = n_battles
         self.n_agents = self.rules.n_agents
         self.n_enemies = self.rules.n_enemies

@@ -15,7 +15,6 @@ import numpy as np
 
 SIGHT = 9.0
 REACH = 6.0
-GRID = 32
 N_BASIC_ACTIONS = 6
 NO_ORDER, STOP, MOVE, ATTACK, HEAL = range(5)
 
@@ -23,6 +22,7 @@ _FLAGS = (
     "n_agents", "n_enemies", "n_actions", "type_bits", "ally_shields", "enemy_shields", "episode_limit", "medics",
     "obs_all_health", "obs_own_health", "obs_last_action", "obs_pathing_grid", "obs_terrain_height", "obs_timestep",
     "obs_instead_of_state", "state_last_action", "state_timestep", "only_positive", "sparse", "scaled", "rest",
+    "map_x", "map_y", "corrected", "fixed_scale",
 )  # fmt: skip
 _VALUES = ("move_amount", "death_value", "win_value", "defeat_value", "negative_scale", "scale_rate")
 
@@ -30,13 +30,13 @@ LAYOUT = np.dtype([(name, np.int64) for name in _FLAGS] + [(name, np.float64) fo
 """What kernels must know of map and options: one record; flags are 0 or 1."""
 
 TYPES = np.dtype(
-    [(name, np.int64) for name in ("ally_bit", "enemy_bit", "medic")]
+    [(name, np.int64) for name in ("ally_bit", "enemy_bit", "medic", "flying", "hits_air")]
     + [(name, np.float64) for name in ("max_shield", "max_cooldown")],
     align=True,
 )
-"""Constants by unit type: places in the type one-hots, divisors of the shield and cooldown features."""
+"""Constants by unit type: places in the type one-hots, abilities, divisors of the shield and cooldown features."""
 
-GAMES, WON, TIMEOUTS, EPISODES = range(4)  # columns of `counters`
+GAMES, WON, TIMEOUTS, EPISODES, DRAWS = range(5)  # columns of `counters`
 X, Y, LIFE, WARD = range(4)  # rows of the scratch array `real`: position, health ratio, shield ratio
 LIVING, BIT, MEDIC = range(3)  # rows of the scratch array `bits`
 

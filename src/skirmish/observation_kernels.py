@@ -14,7 +14,6 @@ import numpy as np
 
 from skirmish.kernel_layout import (
     BIT,
-    GRID,
     HEIGHT,
     LAST_ACTIONS,
     LIFE,
@@ -39,10 +38,10 @@ from skirmish.kernel_layout import (
 
 
 @helper
-def _can_enter(pathing: Any, x: float, y: float) -> bool:
+def _can_enter(c: Any, pathing: Any, x: float, y: float) -> bool:
     # int() truncates toward zero: a probe in (-1, 0) lands in column 0 and is tested there, as SMAC does.
     column, row = int(x), int(y)
-    return 0 <= column < GRID and 0 <= row < GRID and pathing[column, row]
+    return 0 <= column < c.map_x and 0 <= row < c.map_y and pathing[column, row]
 
 
 @helper
@@ -91,10 +90,10 @@ def _write_avail(c: Any, pathing: Any, real: Any, bits: Any, distance: Any, i: i
         return
     px, py, probe = real[X, i], real[Y, i], c.move_amount / 2
     row[1] = 1
-    row[2] = _can_enter(pathing, px, py + probe)
-    row[3] = _can_enter(pathing, px, py - probe)
-    row[4] = _can_enter(pathing, px + probe, py)
-    row[5] = _can_enter(pathing, px - probe, py)
+    row[2] = _can_enter(c, pathing, px, py + probe)
+    row[3] = _can_enter(c, pathing, px, py - probe)
+    row[4] = _can_enter(c, pathing, px + probe, py)
+    row[5] = _can_enter(c, pathing, px - probe, py)
     if bits[MEDIC, i]:
         for k in range(c.n_agents):
             row[N_BASIC_ACTIONS + k] = distance[i, k] <= REACH and not bits[MEDIC, k]
@@ -120,7 +119,7 @@ def _write_surroundings(c: Any, pathing: Any, height: Any, px: float, py: float,
                 cx += reach if point == 4 or point == 6 else -reach
                 cy += reach if point == 4 or point == 7 else -reach
             value = 1.0
-            if 0 <= cx < GRID and 0 <= cy < GRID:
+            if 0 <= cx < c.map_x and 0 <= cy < c.map_y:
                 value = np.float64(pathing[cx, cy]) if layer == 0 else height[cx, cy]
             row[at] = value
             at += 1
@@ -134,6 +133,8 @@ def _write_obs(
     """Observation of one living agent into a zeroed row: move, enemy, ally and own features."""
     n = c.n_agents
     px, py = real[X, i], real[Y, i]
+    # SMAC shows a medic the heal flag of agent j as the attack flag of enemy j.
+    never_attacks = c.corrected and bits[MEDIC, i]
     for k in range(4):
         row[k] = avail[2 + k]
     at = 4
@@ -147,7 +148,7 @@ def _write_obs(
         shields = c.ally_shields if u < n else c.enemy_shields
         d = distance[i, u]
         if d < SIGHT:
-            row[at] = 1.0 if u < n else np.float64(avail[N_BASIC_ACTIONS + j])
+            row[at] = 1.0 if u < n else (0.0 if never_attacks else np.float64(avail[N_BASIC_ACTIONS + j]))
             row[at + 1] = d / SIGHT
             row[at + 2] = (real[X, u] - px) / SIGHT
             row[at + 3] = (real[Y, u] - py) / SIGHT
@@ -182,7 +183,7 @@ def _write_state(
 ) -> None:
     """Global state of one battle into a zeroed row: allies, enemies, last actions, time step."""
     n = c.n_agents
-    centre, extent = GRID / 2.0, np.float64(GRID)
+    width_x, width_y = np.float64(c.map_x), np.float64(c.map_y)
     at = 0
     for u in range(n + c.n_enemies):
         shields = c.ally_shields if u < n else c.enemy_shields
@@ -193,8 +194,8 @@ def _write_state(
             if u < n:
                 place += 1
                 row[place] = np.float64(energy[u] if bits[MEDIC, u] else cooldown[u]) / types[kind[u]].max_cooldown
-            row[place + 1] = (real[X, u] - centre) / extent
-            row[place + 2] = (real[Y, u] - centre) / extent
+            row[place + 1] = (real[X, u] - width_x / 2.0) / width_x
+            row[place + 2] = (real[Y, u] - width_y / 2.0) / width_y
             if shields:
                 row[place + 3] = real[WARD, u]
             if c.type_bits:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from skirmish.kernel_layout import (
     ACTIONS,
     ATTACK,
-    GRID,
     HEAL,
     LAST_ACTIONS,
     LIVING,
@@ -37,10 +38,10 @@ from skirmish.kernel_layout import (
 
 
 @helper
-def _can_enter(pathing: Any, x: float, y: float) -> bool:
+def _can_enter(c: Any, pathing: Any, x: float, y: float) -> bool:
     # int() truncates toward zero: a probe in (-1, 0) lands in column 0 and is tested there, as SMAC does.
     column, row = int(x), int(y)
-    return 0 <= column < GRID and 0 <= row < GRID and pathing[column, row]
+    return 0 <= column < c.map_x and 0 <= row < c.map_y and pathing[column, row]
 
 
 @helper
@@ -68,13 +69,13 @@ def _legal(c: Any, pathing: Any, real: Any, bits: Any, i: int, action: int) -> b
     if action < N_BASIC_ACTIONS:
         probe = c.move_amount / 2
         if action == 2:
-            return _can_enter(pathing, real[X, i], real[Y, i] + probe)
+            return _can_enter(c, pathing, real[X, i], real[Y, i] + probe)
         if action == 3:
-            return _can_enter(pathing, real[X, i], real[Y, i] - probe)
+            return _can_enter(c, pathing, real[X, i], real[Y, i] - probe)
         if action == 4:
-            return _can_enter(pathing, real[X, i] + probe, real[Y, i])
+            return _can_enter(c, pathing, real[X, i] + probe, real[Y, i])
         if action == 5:
-            return _can_enter(pathing, real[X, i] - probe, real[Y, i])
+            return _can_enter(c, pathing, real[X, i] - probe, real[Y, i])
         return action == 1
     if action >= c.n_actions:
         return False
@@ -82,6 +83,8 @@ def _legal(c: Any, pathing: Any, real: Any, bits: Any, i: int, action: int) -> b
     if bits[MEDIC, i]:
         if target >= c.n_agents or bits[MEDIC, target]:
             return False
+    elif target >= c.n_enemies:
+        return False
     else:
         target += c.n_agents
     return bits[LIVING, target] != 0 and _distance(real, i, target) <= REACH
@@ -111,18 +114,21 @@ def _write_order(
 @kernel
 def translate(
     layout: Any, types: Any, pathing: Any, kind: Any, x: Any, y: Any, health: Any, alive: Any,
-    rows: Any, actions: Any, last_action: Any, real: Any, bits: Any,
+    rows: Any, over: Any, actions: Any, last_action: Any, real: Any, bits: Any,
     order_kind: Any, order_target: Any, order_x: Any, order_y: Any,
 ) -> int:  # fmt: skip
-    """Turn actions into orders. Returns -1, or `b * n_agents + i` of the first illegal action.
+    """Turn actions into orders.
 
-    Orders are the caller's fresh arrays; `last_action` changes only if everything is legal.
+    Returns -1, `b * n_agents + i` of the first illegal action, or -2 - b of the first battle in `over`. Orders are the
+    caller's fresh arrays; `last_action` changes only if everything is legal.
     """
     c = layout[0]
     n = c.n_agents
     for b in range(rows.size):
         if not rows[b]:
             continue
+        if over[b]:
+            return -2 - b
         _place(c, types, kind, x, y, health, alive, b, real, bits)
         kinds, targets, to_x, to_y = order_kind[b], order_target[b], order_x[b], order_y[b]
         for i in range(n):
@@ -138,13 +144,25 @@ def translate(
 
 
 @helper
-def _nearest(c: Any, real: Any, bits: Any, health: Any, health_max: Any, i: int) -> int:
+def _worth(c: Any, types: Any, kind: Any, bits: Any, health: Any, health_max: Any, i: int, u: int) -> bool:
+    """Whether the script lets agent i turn to unit u: alive, and for a medic hurt and no medic itself.
+
+    The corrected script leaves alone what agent i cannot hit; SMAC means to, but compares with the wrong type.
+    """
+    if not bits[LIVING, u]:
+        return False
+    if bits[MEDIC, i]:
+        return not bits[MEDIC, u] and health[u] != health_max[u]
+    return not (c.corrected and types[kind[u]].flying and not types[kind[i]].hits_air)
+
+
+@helper
+def _nearest(c: Any, types: Any, kind: Any, real: Any, bits: Any, health: Any, health_max: Any, i: int) -> int:
     """Nearest enemy id, or for a medic the nearest hurt non-medic ally; -1 where there is none."""
-    best, best_distance = -1, math.sqrt(2.0 * GRID * GRID)
-    medic = bits[MEDIC, i]
-    first, last = (0, c.n_agents) if medic else (c.n_agents, c.n_agents + c.n_enemies)
+    best, best_distance = -1, math.hypot(np.float64(c.map_x), np.float64(c.map_y))
+    first, last = (0, c.n_agents) if bits[MEDIC, i] else (c.n_agents, c.n_agents + c.n_enemies)
     for u in range(first, last):
-        if not bits[LIVING, u] or (medic and (bits[MEDIC, u] or health[u] == health_max[u])):
+        if not _worth(c, types, kind, bits, health, health_max, i, u):
             continue
         distance = _distance(real, i, u)
         if distance < best_distance:
@@ -153,7 +171,10 @@ def _nearest(c: Any, real: Any, bits: Any, health: Any, health_max: Any, i: int)
 
 
 @helper
-def _script(c: Any, pathing: Any, real: Any, bits: Any, health: Any, health_max: Any, i: int, targets: Any) -> int:
+def _script(
+    c: Any, types: Any, kind: Any, pathing: Any, real: Any, bits: Any, health: Any, health_max: Any, i: int,
+    targets: Any,
+) -> int:  # fmt: skip
     """The scripted action of agent i; remembers its target (-1: none)."""
     medic = bits[MEDIC, i]
     offset = 0 if medic else c.n_agents
@@ -161,8 +182,10 @@ def _script(c: Any, pathing: Any, real: Any, bits: Any, health: Any, health_max:
     if target >= 0 and (not bits[LIVING, target + offset] or (medic and health[target] == health_max[target])):
         target = -1
     if target < 0:
-        target = _nearest(c, real, bits, health, health_max, i)
+        target = _nearest(c, types, kind, real, bits, health, health_max, i)
     targets[i] = target
+    if c.corrected and (target < 0 or not bits[LIVING, i]):
+        return bits[LIVING, i]  # the living stop, the dead have only action 0
     if target < 0:
         return 0
     action = N_BASIC_ACTIONS + target
@@ -177,32 +200,38 @@ def _script(c: Any, pathing: Any, real: Any, bits: Any, health: Any, health_max:
 @kernel
 def play_heuristic(
     layout: Any, types: Any, pathing: Any, kind: Any, x: Any, y: Any, health: Any, health_max: Any, alive: Any,
-    rows: Any, actions: Any, last_action: Any, targets: Any, real: Any, bits: Any,
+    rows: Any, over: Any, actions: Any, last_action: Any, targets: Any, real: Any, bits: Any,
     order_kind: Any, order_target: Any, order_x: Any, order_y: Any,
-) -> None:  # fmt: skip
+) -> int:  # fmt: skip
     """SMAC's scripted allies: keep a target until it is dead (or, for a medic, healed), then take the nearest.
 
-    Overwrites `actions` with what was played, as SMAC does; `last_action` keeps what the caller asked for. The dead
-    choose targets too, but order nothing.
+    Overwrites `actions` with what was played, as SMAC does; `last_action` keeps what the caller asked for, or with the
+    corrected rules what was played. The dead choose targets too, but order nothing. Returns -1, or -2 - b of a battle
+    in `over`, before anything changes.
     """
     c = layout[0]
+    for b in range(rows.size):
+        if rows[b] and over[b]:
+            return -2 - b
     for b in range(rows.size):
         if not rows[b]:
             continue
         _place(c, types, kind, x, y, health, alive, b, real, bits)
         for i in range(c.n_agents):
-            last_action[b, i] = actions[b, i]
-            action = _script(c, pathing, real, bits, health[b], health_max[b], i, targets[b])
+            action = _script(c, types, kind[b], pathing, real, bits, health[b], health_max[b], i, targets[b])
+            last_action[b, i] = action if c.corrected else actions[b, i]
             actions[b, i] = action
             _write_order(c, real, bits, i, action, order_kind[b], order_target[b], order_x[b], order_y[b])
+    return -1
 
 
 SIGNATURES: dict[Any, tuple[Any, ...]] = {
     translate: (
-        *RECORDS, PATHING, UNIT_KIND, *[UNIT_REAL] * 3, UNIT_FLAG, ROWS, ACTIONS, LAST_ACTIONS, *SCRATCH[:2], *ORDERS,
+        *RECORDS, PATHING, UNIT_KIND, *[UNIT_REAL] * 3, UNIT_FLAG, ROWS, ROWS, ACTIONS, LAST_ACTIONS, *SCRATCH[:2],
+        *ORDERS,
     ),
     play_heuristic: (
-        *RECORDS, PATHING, UNIT_KIND, *[UNIT_REAL] * 4, UNIT_FLAG, ROWS, ACTIONS, LAST_ACTIONS, LAST_ACTIONS,
+        *RECORDS, PATHING, UNIT_KIND, *[UNIT_REAL] * 4, UNIT_FLAG, ROWS, ROWS, ACTIONS, LAST_ACTIONS, LAST_ACTIONS,
         *SCRATCH[:2], *ORDERS,
     ),
 }  # fmt: skip

@@ -11,6 +11,7 @@ import numba as nb
 import numpy as np
 
 from skirmish.kernel_layout import (
+    DRAWS,
     EPISODES,
     GAMES,
     LAST_ACTIONS,
@@ -30,31 +31,41 @@ from skirmish.kernel_layout import (
 def begin(
     layout: Any, rows: Any, health: Any, health_max: Any, shield: Any, shield_max: Any,
     total: Any, counted_dead: Any, last_action: Any, targets: Any, steps: Any, max_reward: Any, counters: Any,
+    over: Any,
 ) -> None:  # fmt: skip
-    """Clear what belongs to an episode; `max_reward` grows until a battle has finished its first episode."""
+    """Clear what belongs to an episode.
+
+    `max_reward` grows at every reset until a battle has finished its first episode, unless the scale is fixed.
+    """
     c = layout[0]
     for b in range(rows.size):
         if not rows[b]:
             continue
         steps[b] = 0
+        over[b] = False
+        if c.fixed_scale:
+            max_reward[b] = c.n_enemies * c.death_value + c.win_value
         for i in range(c.n_agents):
             last_action[b, i] = -1
             targets[b, i] = -1
         for u in range(c.n_agents + c.n_enemies):
             total[b, u] = np.float64(health[b, u]) + np.float64(shield[b, u])
             counted_dead[b, u] = False
-            if u >= c.n_agents and counters[b, EPISODES] == 0:
+            if u >= c.n_agents and (c.fixed_scale or counters[b, EPISODES] == 0):
                 max_reward[b] += np.float64(health_max[b, u]) + np.float64(shield_max[b, u])
 
 
 @helper
 def _outcome(c: Any, types: Any, kind: Any, health: Any, alive: Any, b: int) -> int:
-    """1 won, -1 lost, 0 drawn, 2 undecided; the clauses in SMAC's order."""
+    """1 won, -1 lost, 0 drawn, 2 undecided; the clauses in SMAC's order.
+
+    SMAC counts a listed unit without health as alive, except among medics and fighters.
+    """
     allies, enemies, fighters, medics, others = 0, 0, 0, 0, 0
     for u in range(c.n_agents + c.n_enemies):
-        if not alive[b, u]:
-            continue
         healthy = health[b, u] > 0
+        if not alive[b, u] or (c.corrected and not healthy):
+            continue
         medic = types[kind[b, u]].medic != 0
         if u < c.n_agents:
             allies += 1
@@ -63,11 +74,25 @@ def _outcome(c: Any, types: Any, kind: Any, health: Any, alive: Any, b: int) -> 
             enemies += 1
             medics += healthy and medic
             others += healthy and not medic
+    if c.corrected:
+        return _judge(allies, enemies, fighters, others)
     if (allies == 0 and enemies > 0) or (c.medics and fighters == 0):
         return -1
     if (allies > 0 and enemies == 0) or (c.medics and medics == 1 and others == 0):
         return 1
     return 0 if allies == 0 and enemies == 0 else 2
+
+
+@helper
+def _judge(allies: int, enemies: int, fighters: int, others: int) -> int:
+    """The corrected end: a side without fighters has lost; if both are, who still has a unit has won."""
+    if fighters > 0 and others > 0:
+        return 2
+    if fighters > 0 or others > 0:
+        return 1 if fighters > 0 else -1
+    if (allies > 0) == (enemies > 0):
+        return 0
+    return 1 if allies > 0 else -1
 
 
 @helper
@@ -95,14 +120,18 @@ def _battle_reward(c: Any, health: Any, shield: Any, alive: Any, total: Any, cou
             dealt += before
         else:
             dealt += before - h - s
+    if not c.only_positive:
+        return dealt + deaths - lost
+    if c.corrected:
+        return max(dealt + deaths, 0.0)
     # abs(), not max(0, .): an enemy that regenerates pays the agents. Published returns contain it.
-    return abs(dealt + deaths) if c.only_positive else dealt + deaths - lost
+    return abs(dealt + deaths)
 
 
 @kernel
 def settle(
     layout: Any, types: Any, kind: Any, health: Any, shield: Any, alive: Any, rows: Any,
-    total: Any, counted_dead: Any, steps: Any, max_reward: Any, counters: Any,
+    total: Any, counted_dead: Any, steps: Any, max_reward: Any, counters: Any, over: Any,
     reward: Any, terminated: Any, battle_won: Any, dead_allies: Any, dead_enemies: Any, timeout: Any,
 ) -> None:  # fmt: skip
     """Close a step: reward, end of battle, counts of the dead, statistics."""
@@ -130,17 +159,20 @@ def settle(
         elif outcome == 2 and steps[b] >= c.episode_limit:
             timeout[b] = True
             counters[b, TIMEOUTS] += 1
+        elif outcome == 0:
+            counters[b, DRAWS] += 1
         if outcome != 2 or timeout[b]:
             terminated[b] = True
+            over[b] = True
             counters[b, GAMES] += 1
             counters[b, EPISODES] += 1
-        if c.scaled:
+        if c.scaled and not (c.sparse and c.corrected):
             value /= max_reward[b] / c.scale_rate
         reward[b] = value
 
 
 _BOOK = (nb.float64[:, ::1], UNIT_FLAG)  # health and shield at the last frame, counted dead
-_COUNTS = (nb.int64[::1], nb.float64[::1], nb.int64[:, ::1])  # steps, max_reward, counters
+_COUNTS = (nb.int64[::1], nb.float64[::1], nb.int64[:, ::1], ROWS)  # steps, max_reward, counters, over
 
 SIGNATURES: dict[Any, tuple[Any, ...]] = {
     begin: (RECORDS[0], ROWS, *[UNIT_REAL] * 4, *_BOOK, LAST_ACTIONS, LAST_ACTIONS, *_COUNTS),

@@ -10,6 +10,8 @@ kept, because published numbers depend on them; among them:
 * `obs_timestep_number` makes observations one longer than the size query says;
 * a time-out is reported in `info["episode_limit"]` only with `continuing_episode`; sparse rewards are scaled too;
 * `battles_draw` counts time-outs; `max_reward` grows at every reset until the first episode has ended.
+
+`corrected_rules` mends what `options.CORRECTIONS` lists.
 """
 
 from __future__ import annotations
@@ -30,11 +32,15 @@ Bools = NDArray[np.bool_]
 
 ACTION_NAMES = ("no-op", "stop", "move north", "move south", "move east", "move west")
 
-_ARRAYS = ("total", "counted_dead", "last_action", "targets", "steps", "max_reward", "counters")
+_ARRAYS = ("total", "counted_dead", "last_action", "targets", "steps", "max_reward", "counters", "over")
 
 
 class IllegalActionError(ValueError, AssertionError):
     """An action that is not available. Also an AssertionError, which is what the official package raises."""
+
+
+class NotRunningError(RuntimeError):
+    """A step before the first reset or after the end of an episode."""
 
 
 @dataclass
@@ -73,10 +79,11 @@ class Rules:
         self.n_battles, self.n_agents, self.n_enemies = n_battles, spec.n_agents, spec.n_enemies
         self.n_actions, self.obs_size, self.state_size = self.sizes.n_actions, self.sizes.obs, self.sizes.state
         self.episode_limit = spec.limit
-        self._layout, self._types = layout_of(spec, self.options), types_of(spec.map_type)
+        self._layout, self._types = layout_of(spec, self.options), types_of(spec, self.options.corrected_rules)
         self._pathing = np.array(spec.pathing, dtype=np.bool_, order="C")
         # SMAC mirrors the heights in y, and only them.
-        self._height = np.ascontiguousarray(spec.height[:, ::-1] / 255)
+        height = spec.height if self.options.corrected_rules else spec.height[:, ::-1]
+        self._height = np.ascontiguousarray(height / 255)
         n_units = spec.n_agents + spec.n_enemies
         self._scratch = (np.zeros((4, n_units)), np.zeros((3, n_units), np.int64), np.zeros((spec.n_agents, n_units)))
         self._all = np.ones(n_battles, dtype=np.bool_)
@@ -92,38 +99,57 @@ class Rules:
         self.steps = np.zeros(battles, dtype=np.int64)
         kills_and_win = self.n_enemies * self.options.reward_death_value + self.options.reward_win
         self.max_reward = np.full(battles, float(kills_and_win))
-        self.counters = np.zeros((battles, 4), dtype=np.int64)
+        self.counters = np.zeros((battles, 5), dtype=np.int64)
+        self.over = np.ones(battles, dtype=np.bool_)  # no episode is running
+
+    def fix_reward_scale(self) -> None:
+        """Keep `max_reward` at its right value however often `start` is called before an episode has ended."""
+        self._layout["fixed_scale"] = 1
 
     def start(self, units: Units, rows: Bools | None = None) -> None:
         """Begin episodes with the units as they stand."""
         kernels.begin(
             self._layout, self._rows(rows), units.health, units.health_max, units.shield, units.shield_max,
             self.total, self.counted_dead, self.last_action, self.targets, self.steps, self.max_reward, self.counters,
+            self.over,
         )  # fmt: skip
 
     def orders(self, units: Units, actions: NDArray[np.int64], rows: Bools | None = None) -> Orders:
         """Translate actions [B, n] into orders; rows left out get orders of kind NONE.
 
         With `heuristic_ai` the given actions are only remembered as last actions, and `actions` is overwritten with
-        what the script chose. Raises IllegalActionError, before anything changes, for an action that is not available.
+        what the script chose (with `corrected_rules` the played ones are remembered). Raises, before anything changes,
+        IllegalActionError for an action that is not available, NotRunningError for a battle without a running episode.
         """
-        out = Orders.zeros(self.n_battles, self.n_agents)
-        slots = (*self._scratch[:2], out.kind, out.target, out.x, out.y)
-        common = (self._layout, self._types, self._pathing, units.type, units.x, units.y, units.health)
-        if self.options.heuristic_ai:
-            played = np.ascontiguousarray(actions, dtype=np.int64)
-            kernels.play_heuristic(
-                *common, units.health_max, units.alive, self._rows(rows), played, self.last_action, self.targets, *slots
-            )
-            if played is not actions:
-                actions[...] = played
-            return out
         chosen = np.ascontiguousarray(actions, dtype=np.int64)
         if chosen.shape != self.last_action.shape:
             raise ValueError(f"Actions must have the shape {self.last_action.shape}, not {chosen.shape}.")
-        illegal = kernels.translate(*common, units.alive, self._rows(rows), chosen, self.last_action, *slots)
+        if self.options.heuristic_ai:
+            return self._script(units, actions, rows)
+        out = Orders.zeros(self.n_battles, self.n_agents)
+        illegal = kernels.translate(
+            self._layout, self._types, self._pathing, units.type, units.x, units.y, units.health, units.alive,
+            self._rows(rows), self.over, chosen, self.last_action, *self._scratch[:2],
+            out.kind, out.target, out.x, out.y,
+        )  # fmt: skip
+        if illegal < -1:
+            raise self._not_running(-2 - int(illegal))
         if illegal >= 0:
             self._refuse(units, int(illegal), chosen)
+        return out
+
+    def _script(self, units: Units, actions: NDArray[np.int64], rows: Bools | None) -> Orders:
+        out = Orders.zeros(self.n_battles, self.n_agents)
+        played = np.array(actions, dtype=np.int64, order="C")
+        stopped = kernels.play_heuristic(
+            self._layout, self._types, self._pathing, units.type, units.x, units.y, units.health, units.health_max,
+            units.alive, self._rows(rows), self.over, played, self.last_action, self.targets, *self._scratch[:2],
+            out.kind, out.target, out.x, out.y,
+        )  # fmt: skip
+        if stopped < -1:
+            raise self._not_running(-2 - int(stopped))
+        if not self.options.corrected_rules:
+            actions[...] = played
         return out
 
     def step(self, units: Units, rows: Bools | None = None) -> StepResult:
@@ -131,7 +157,7 @@ class Rules:
         out = StepResult.zeros(self.n_battles)
         kernels.settle(
             self._layout, self._types, units.type, units.health, units.shield, units.alive, self._rows(rows),
-            self.total, self.counted_dead, self.steps, self.max_reward, self.counters,
+            self.total, self.counted_dead, self.steps, self.max_reward, self.counters, self.over,
             out.reward, out.terminated, out.battle_won, out.dead_allies, out.dead_enemies, out.timeout,
         )  # fmt: skip
         return out
@@ -185,12 +211,13 @@ class Rules:
 
     def get_stats(self) -> dict[str, float]:
         """SMAC's statistics, summed over all battles; ZeroDivisionError before the first has ended, as in SMAC."""
-        games, won, timeouts, _ = (int(count) for count in self.counters.sum(axis=0))
+        games, won, timeouts, _, draws = (int(count) for count in self.counters.sum(axis=0))
+        corrected = self.options.corrected_rules
         return {
             "battles_won": won,
             "battles_game": games,
-            "battles_draw": timeouts,
-            "win_rate": won / games,
+            "battles_draw": draws if corrected else timeouts,
+            "win_rate": 0.0 if corrected and not games else won / games,
             "timeouts": timeouts,
             "restarts": 0,
         }
@@ -200,7 +227,11 @@ class Rules:
         return {name: getattr(self, name).copy() for name in _ARRAYS}
 
     def restore(self, saved: dict[str, NDArray[Any]]) -> None:
-        """Go back to a snapshot of equal shape."""
+        """Go back to a snapshot of equal shape; ValueError, before anything changes, if it does not fit."""
+        for name in _ARRAYS:
+            if name not in saved or saved[name].shape != getattr(self, name).shape:
+                shape = getattr(self, name).shape
+                raise ValueError(f'The snapshot does not fit: its "{name}" should have the shape {shape}.')
         for name in _ARRAYS:
             getattr(self, name)[...] = saved[name]
 
@@ -216,16 +247,22 @@ class Rules:
         self.observe(units, obs, state, avail, rows)
         open_actions = ", ".join(str(a) for a in np.flatnonzero(avail[battle, agent]))
         raise IllegalActionError(
-            f"Agent {agent} of battle {battle} cannot take action {action} ({self.action_name(action)}) in step "
+            f"Agent {agent} of battle {battle} cannot take action {action} ({self.action_name(action, agent)}) in step "
             f"{int(self.steps[battle])}; available: {open_actions}."
         )
 
-    def action_name(self, action: int) -> str:
-        """An action in words."""
+    def _not_running(self, battle: int) -> NotRunningError:
+        what = "has ended" if self.steps[battle] else "has not begun"
+        return NotRunningError(f"The episode of battle {battle} {what}: call reset() before the next step.")
+
+    def action_name(self, action: int, agent: int = 0) -> str:
+        """An agent's action in words."""
         if 0 <= action < len(ACTION_NAMES):
             return ACTION_NAMES[action]
-        target = action - len(ACTION_NAMES)
-        return f"attack enemy {target}" if 0 <= target < self.n_enemies else "no such action"
+        target, heals = action - len(ACTION_NAMES), self.spec.ally_types[agent] == "Medivac"
+        if not 0 <= target < (self.n_agents if heals else self.n_enemies):
+            return "no such action"
+        return f"heal agent {target}" if heals else f"attack enemy {target}"
 
     def frame(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]:
         """New arrays obs, state, avail of the shapes that `observe` fills."""

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from skirmish.kernel_layout import LAYOUT, TYPES
 from skirmish.maps import MapSpec
-from skirmish.options import RuleOptions
-from skirmish.units import UNIT_NAMES
+from skirmish.options import RuleOptions, n_actions_of
+from skirmish.units import UNIT_NAMES, load_units
 
 _MAX_SHIELD = {"Stalker": 80.0, "Zealot": 50.0, "Colossus": 150.0}
 _MAX_COOLDOWN = {
@@ -40,12 +40,12 @@ def layout_of(spec: MapSpec, options: RuleOptions) -> NDArray[np.void]:
     values: dict[str, float] = {
         "n_agents": spec.n_agents,
         "n_enemies": spec.n_enemies,
-        "n_actions": 6 + spec.n_enemies,
+        "n_actions": n_actions_of(spec),
         "type_bits": spec.unit_type_bits,
         "ally_shields": spec.a_race == "P",
         "enemy_shields": spec.b_race == "P",
         "episode_limit": spec.limit,
-        "medics": spec.map_type == "MMM",
+        "medics": "Medivac" in spec.ally_types + spec.enemy_types,
         "obs_all_health": options.obs_all_health,
         "obs_own_health": options.shows_own_health,
         "obs_last_action": options.obs_last_action,
@@ -59,6 +59,10 @@ def layout_of(spec: MapSpec, options: RuleOptions) -> NDArray[np.void]:
         "sparse": options.reward_sparse,
         "scaled": options.reward_scale,
         "rest": options.heuristic_rest,
+        "map_x": spec.pathing.shape[0],
+        "map_y": spec.pathing.shape[1],
+        "corrected": options.corrected_rules,
+        "fixed_scale": options.corrected_rules,
         "move_amount": options.move_amount,
         "death_value": options.reward_death_value,
         "win_value": options.reward_win,
@@ -71,15 +75,28 @@ def layout_of(spec: MapSpec, options: RuleOptions) -> NDArray[np.void]:
     return layout
 
 
-def types_of(map_type: str) -> NDArray[np.void]:
-    """The kernels' constants by unit type [len(UNIT_NAMES)] on maps of one type."""
+def types_of(spec: MapSpec, corrected: bool = False) -> NDArray[np.void]:
+    """The kernels' constants by unit type [len(UNIT_NAMES)] on a map; `corrected` gives both sides the same bits."""
     table = np.zeros(len(UNIT_NAMES), dtype=TYPES)
-    for index, name in enumerate(UNIT_NAMES):
-        table[index]["medic"] = name == "Medivac"
-        table[index]["max_shield"] = _MAX_SHIELD.get(name, np.nan)
-        table[index]["max_cooldown"] = _MAX_COOLDOWN.get(name, 15.0)
-    for bit, name in enumerate(_ALLY_TYPES.get(map_type, ())):
-        table[UNIT_NAMES.index(name)]["ally_bit"] = bit
-    for bit, name in enumerate(_ENEMY_TYPES.get(map_type, ())):
-        table[UNIT_NAMES.index(name)]["enemy_bit"] = bit
+    for index, unit in enumerate(load_units().values()):
+        table[index]["medic"] = unit.name == "Medivac"
+        table[index]["flying"] = unit.flying
+        table[index]["hits_air"] = any("air" in weapon.targets for weapon in unit.weapons)
+        # inf: on maps where only some types have shields, the others show 0.
+        table[index]["max_shield"] = _MAX_SHIELD.get(unit.name, np.inf)
+        table[index]["max_cooldown"] = _MAX_COOLDOWN.get(unit.name, 15.0)
+    if spec.unit_type_bits:
+        allies = _ALLY_TYPES.get(spec.map_type, _types_on(spec))
+        enemies = allies if corrected else _ENEMY_TYPES.get(spec.map_type, allies)
+        for field, names in (("ally_bit", allies), ("enemy_bit", enemies)):
+            for bit, name in enumerate(names):
+                table[UNIT_NAMES.index(name)][field] = bit
     return table
+
+
+def _types_on(spec: MapSpec) -> tuple[str, ...]:
+    """The unit types of a map that SMAC does not know, in the order of their type bits; ValueError for too few bits."""
+    present = tuple(name for name in UNIT_NAMES if name in spec.ally_types + spec.enemy_types)
+    if len(present) > spec.unit_type_bits:
+        raise ValueError(f'The map "{spec.name}" has {len(present)} unit types, but {spec.unit_type_bits} type bits.')
+    return present

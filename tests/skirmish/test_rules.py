@@ -219,11 +219,14 @@ def test_arrays_of_the_wrong_shape_are_refused():
         rules.observe(units, obs[:, :, 1:], state, avail)
     with pytest.raises(ValueError, match="Actions must have the shape"):
         rules.orders(units, np.ones((1, 2), dtype=np.int64))
+    with pytest.raises(ValueError, match="Actions must have the shape"):
+        Rules(spec, heuristic_ai=True).orders(units, np.ones((1, 2), dtype=np.int64))
 
 
 def test_orders_move_two_cells_and_aim_at_columns():
     spec = load_map("3m")
     rules, units = Rules(spec), full_units(spec)
+    rules.start(units)
     orders = rules.orders(units, np.array([[2, 5, 7]]))
     assert orders.kind.tolist() == [[MOVE, MOVE, ATTACK]]
     assert (orders.x[0, :2].tolist(), orders.y[0, :2].tolist()) == ([13.0, 11.0], [18.0, 16.0])
