@@ -22,6 +22,10 @@ _RAMP_LEVEL = 64
 """Raw cliff value of one level; ramp cells lie between two multiples of it."""
 
 
+_BORDER = 2
+"""Cells along each edge of the official maps on which nobody walks."""
+
+
 class MapError(ValueError):
     """A map name that does not exist or cannot be played; the message lists those that can."""
 
@@ -41,8 +45,9 @@ class Spawn:
 class EnemyOrder:
     """What the enemies are told when they appear.
 
-    kind: `attack_move` to the one point given, or to a random point of the segment between two; `attack_units` orders
-    an attack on the allied units themselves; `none` leaves them idle.
+    kind: `attack_point`, an attack-move to the one point given; `attack_random_point`, an attack-move to a point drawn
+    anew in every battle from the segment between the two points given; `attack_units`, an attack on the allied units
+    themselves, wherever they are; `none`, which leaves them idle.
     """
 
     kind: str
@@ -54,8 +59,9 @@ class MapSpec:
     """One map.
 
     ally_types, enemy_types: unit names in SMAC's id order.
-    pathing: [32, 32] bool, indexed [x, y], True where ground units can walk.
-    height: [32, 32] uint8, indexed [x, y], as the game's API sends it (SMAC mirrors it in y when it reads it).
+    pathing: [w, h] bool, indexed [x, y], True where ground units can walk.
+    cliff_pathing: [w, h] bool, indexed [x, y], True where a Colossus can walk, which climbs cliffs.
+    height: [w, h] uint8, indexed [x, y], as the game's API sends it (SMAC mirrors it in y when it reads it).
     checksum: identifies this map's data in records of runs.
     """
 
@@ -70,6 +76,7 @@ class MapSpec:
     ally_types: tuple[str, ...]
     enemy_types: tuple[str, ...]
     pathing: NDArray[np.bool_]
+    cliff_pathing: NDArray[np.bool_]
     height: NDArray[np.uint8]
     spawns: tuple[Spawn, ...]
     enemy_order: EnemyOrder
@@ -95,7 +102,7 @@ def load_map(name: str) -> MapSpec:
     entry = _data()["maps"][name]
     terrain = _data()["terrains"][entry["terrain"]]
     spawns = tuple(Spawn(**spawn) for spawn in entry["spawns"])
-    order = entry["enemy_order"]
+    pathing = _pathing(terrain)
     return MapSpec(
         name=name,
         n_agents=entry["n_agents"],
@@ -107,10 +114,11 @@ def load_map(name: str) -> MapSpec:
         map_type=entry["map_type"],
         ally_types=tuple(entry["ally_types"]),
         enemy_types=tuple(spawn.unit for spawn in spawns if spawn.team == "enemy" for _ in range(spawn.count)),
-        pathing=_pathing(terrain),
+        pathing=pathing,
+        cliff_pathing=_cliff_pathing(terrain, pathing),
         height=_height(terrain),
         spawns=spawns,
-        enemy_order=EnemyOrder(order["kind"], tuple((x, y) for x, y in order["points"])),
+        enemy_order=_enemy_order(entry["enemy_order"]),
         checksum=_checksum(entry, terrain),
     )
 
@@ -137,9 +145,24 @@ def _frozen(grid: NDArray[Any]) -> NDArray[Any]:
     return grid
 
 
+def _enemy_order(order: dict[str, Any]) -> EnemyOrder:
+    points = tuple((x, y) for x, y in order["points"])
+    kinds = {"attack_move": ("attack_point", "attack_random_point")[len(points) > 1]}
+    return EnemyOrder(kinds.get(order["kind"], order["kind"]), points)
+
+
 def _pathing(terrain: dict[str, Any]) -> NDArray[np.bool_]:
     rows = np.array([list(row) for row in terrain["walkable"]])
     return _frozen(np.ascontiguousarray((rows == ".").T))
+
+
+def _cliff_pathing(terrain: dict[str, Any], pathing: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Ground, and the cliffs between two levels of it: blocked cells off the border with no abyss (level 0) beside."""
+    solid = np.array([[c != "0" for c in row] for row in terrain["level"]]).T
+    cliffs = np.zeros_like(pathing)
+    inner = slice(_BORDER, -_BORDER)
+    cliffs[inner, inner] = np.lib.stride_tricks.sliding_window_view(solid, (3, 3)).all(axis=(2, 3))[1:-1, 1:-1]
+    return _frozen(pathing | cliffs)
 
 
 def _height(terrain: dict[str, Any]) -> NDArray[np.uint8]:

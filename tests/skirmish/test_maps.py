@@ -8,9 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skirmish.formation import formation, lattice
 from skirmish.maps import MAP_NAMES, PLAYABLE, MapError, load_map, require_playable
-from skirmish.units import load_units
 
 GOLDEN = sorted((Path(__file__).parents[1] / "golden").glob("default_*__0.npz"))
 
@@ -66,28 +64,28 @@ def test_checksums_tell_maps_apart():
     assert len({load_map(name).checksum for name in MAP_NAMES}) == len(MAP_NAMES)
 
 
-@pytest.mark.parametrize("name", PLAYABLE)
-def test_formations_are_tight_disjoint_and_face_each_other(name):
+def test_orders_have_the_points_they_need():
+    orders = {name: load_map(name).enemy_order for name in MAP_NAMES}
+    assert {name: order.kind for name, order in orders.items() if order.kind != "attack_point"} == {
+        "2m_vs_1z": "attack_random_point",
+        "2c_vs_64zg": "attack_units",
+        "2s_vs_1sc": "none",
+    }
+    expected = {"attack_point": 1, "attack_random_point": 2, "attack_units": 0, "none": 0}
+    assert all(len(order.points) == expected[order.kind] for order in orders.values())
+    assert orders["2m_vs_1z"].points == ((13, 12), (19, 12))
+
+
+@pytest.mark.parametrize("name", MAP_NAMES)
+def test_a_colossus_climbs_the_cliffs_of_2c_vs_64zg_alone(name):
     spec = load_map(name)
-    places = formation(spec, load_units())
-    points = np.stack([places.x, places.y], axis=1).astype(float)
-    n = spec.n_agents
-    for team in (points[:n], points[n:]):
-        gaps = np.linalg.norm(team[:, None] - team, axis=2)[~np.eye(len(team), dtype=bool)]
-        if len(team) > 1:
-            assert gaps.min() >= 0.75
-            assert np.ptp(team, axis=0).max() < 6
-    assert (places.face_x[:n] > 0.99).all()
-    assert (places.face_x[n:] < -0.99).all()
-    assert list(map(tuple, points[:n])) == sorted(map(tuple, points[:n]))
-    assert spec.pathing[places.x.astype(int), places.y.astype(int)].all()
-    assert spec.pathing[places.goal_x.astype(int), places.goal_y.astype(int)].all()
-
-
-def test_a_lattice_fills_its_rings():
-    points = np.array(lattice(7, 2.0))
-    np.testing.assert_allclose(points[0], [0, 0])
-    np.testing.assert_allclose(np.hypot(points[1:, 0], points[1:, 1]), 2.0)
+    assert (spec.cliff_pathing | ~spec.pathing).all()
+    cliffs = spec.cliff_pathing & ~spec.pathing
+    if name == "2c_vs_64zg":
+        assert cliffs[4:28, 12].all()
+        assert not spec.cliff_pathing[:2].any() and not spec.cliff_pathing[:, 21:].any()
+    else:
+        assert not cliffs.any()
 
 
 def test_names_and_sizes_need_no_compiler():
