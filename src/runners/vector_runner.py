@@ -69,8 +69,9 @@ class VectorRunner(BaseRunner):
         batch.data.transition_data["filled"][:, t, 0] = torch.from_numpy(live)
 
     def _terminal(self, result: Any) -> NDArray[np.bool_]:
-        """Which steps end their episode for good: time-outs too, unless `continuing_episode` makes them truncations."""
-        if self.args.env_args.get("continuing_episode", False):
+        """Which steps end their episode for good: time-outs too, unless an environment's key makes them truncations."""
+        env_args = self.args.env_args
+        if env_args.get("continuing_episode", False) or env_args.get("corrected_rules", False):
             return result.terminated & ~result.timeout
         return result.terminated
 
