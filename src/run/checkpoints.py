@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import pickle
 import random
@@ -18,29 +17,12 @@ import numpy as np
 import torch
 
 from configuration import dotted
+from run.identity import FREE_KEYS, configuration_hash
 from utils.errors import UserError
 from utils.files import write_atomically, write_json
 
 FORMAT = 1
 FILE, LABEL = "checkpoint.pt", "checkpoint.json"
-
-# Keys that may differ between a run and its continuation: budgets, records, and how it was started.
-_FREE = frozenset(
-    {
-        *("seed", "resume", "t_max", "max_episodes", "max_minutes", "stop_win_rate", "stop_evaluations"),
-        *("log_interval", "use_tensorboard", "label", "local_results_path", "repeat_id", "save_replay"),
-        *("save_model", "save_model_interval", "save_every_episodes", "checkpoint_interval"),
-        *("checkpoint_path", "load_step", "evaluate", "use_cuda", "device", "torch_threads"),
-        *("experiment", "experiment_run"),
-    }
-)
-
-
-def configuration_hash(config: Mapping[str, Any]) -> str:
-    """Return a hash of what makes two runs the same experiment; the seed is compared apart."""
-    kept = {key: value for key, value in config.items() if key not in _FREE}
-    kept["env_args"] = {key: value for key, value in dict(kept.get("env_args") or {}).items() if key != "seed"}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def save(folder: Path, state: Mapping[str, Any], label: Mapping[str, Any]) -> Path:
@@ -110,7 +92,7 @@ def require_same(checkpoint: Path, config: Mapping[str, Any]) -> int:
         raise UserError(f"The checkpoint {checkpoint} is of seed {seed}, not {config['seed']}.")
     if configuration_hash(theirs) != configuration_hash(config):
         ours, other = (dict(dotted(content)) for content in (config, theirs))
-        skipped = {*_FREE, "env_args", "env_args.seed"}
+        skipped = {*FREE_KEYS, "env_args", "env_args.seed"}
         different = sorted(key for key in {*ours, *other} - skipped if ours.get(key) != other.get(key))
         keys = f"{different[0]} differs" if len(different) == 1 else f"{', '.join(different)} differ"
         raise UserError(f"The checkpoint {checkpoint} is of another configuration: {keys}.")
