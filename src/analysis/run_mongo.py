@@ -1,0 +1,93 @@
+"""Runs that sacred keeps in a MongoDB: collections `runs` and `metrics`, as its MongoObserver writes them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from analysis.run_record import RunRecord, Series, describe, make_series
+from tracking import database as access
+
+# What a run's document holds besides, and nobody needs here: output, sources, PyMARL's lists
+FIELDS = (
+    *("config", "status", "start_time", "stop_time", "heartbeat", "host.hostname", "meta.token", "info.summary"),
+    "experiment.repositories",
+)
+# What changes whenever a run's records do
+_STAMP = ("status", "heartbeat", "stop_time", "synced")
+
+
+def split(source: str) -> tuple[str, str]:
+    """Return (server address, database name) of `mongodb://host:port/database`."""
+    scheme, _, rest = source.partition("://")
+    server, _, path = rest.partition("/")
+    name, _, options = path.partition("?")
+    return f"{scheme}://{server}/{'?' + options if options else ''}", name or access.DEFAULT_DATABASE
+
+
+def shown(source: str) -> str:
+    """Return a database's address as it may be shown: `host:port/database`."""
+    server, name = split(access.without_credentials(source))
+    return f"{server.partition('://')[2].partition('/')[0]}/{name}"
+
+
+class RunDatabase:
+    """The runs of one database; `source` is `mongodb://host:port/database`, credentials from the environment."""
+
+    def __init__(self, source: str) -> None:
+        server, self.name = split(source)
+        self.shown = shown(source)
+        self._client = access.connect(access.resolve(server))
+        access.check(self._client, self.name, self.shown)
+        self.database = self._client[self.name]
+
+    def fingerprint(self) -> str:
+        """Return a name for this database's index: the same as long as address and database are."""
+        return hashlib.sha256(self.shown.encode()).hexdigest()[:16]
+
+    def present(self) -> dict[str, str]:
+        """Return the key of every run with its stamp."""
+        documents = self.database.runs.find({}, dict.fromkeys(_STAMP, 1), batch_size=10_000)
+        return {_key(document["_id"]): " ".join(str(document.get(name)) for name in _STAMP) for document in documents}
+
+    def read(self, keys: Sequence[str]) -> list[RunRecord]:
+        """Read the runs with these keys."""
+        wanted = [_identifier(key) for key in keys]
+        runs = list(self.database.runs.find({"_id": {"$in": wanted}}, dict.fromkeys((*FIELDS, *_STAMP), 1)))
+        series: dict[Any, dict[str, Series]] = {run["_id"]: {} for run in runs}
+        problems: dict[Any, list[str]] = {run["_id"]: [] for run in runs}
+        documents = self.database.metrics.find(
+            {"run_id": {"$in": wanted}}, {"run_id": 1, "name": 1, "steps": 1, "values": 1}, batch_size=2000
+        )
+        for document in documents:
+            run_id, name = document.get("run_id"), str(document.get("name"))
+            if run_id not in series:
+                continue
+            made, trouble = make_series(document)
+            if trouble:
+                problems[run_id].append(f"its metric {name} is damaged: {trouble}")
+            if len(made[0]):
+                series[run_id][name] = made
+        return [self._record(run, series[run["_id"]], problems[run["_id"]]) for run in runs]
+
+    def _record(self, run: dict[str, Any], series: dict[str, Series], problems: list[str]) -> RunRecord:
+        stamp = " ".join(str(run.get(name)) for name in _STAMP)
+        config = run.get("config")
+        if not isinstance(config, dict):
+            return RunRecord(_key(run["_id"]), stamp, {}, {}, problems=["it has no configuration"])
+        info = run.get("info")
+        summary = info.get("summary") if isinstance(info, dict) else None
+        fields = describe(config, run, summary if isinstance(summary, dict) else {}, series)
+        if not series and not fields["evaluate"]:
+            problems.append("it has no metrics")
+        return RunRecord(_key(run["_id"]), stamp, fields, config, series, problems)
+
+
+def _key(identifier: Any) -> str:
+    """Return a run's id as text that tells numbers (57) from text ("57" becomes '57')."""
+    return str(identifier) if isinstance(identifier, int) else repr(str(identifier))
+
+
+def _identifier(key: str) -> Any:
+    return key[1:-1] if key.startswith(("'", '"')) else int(key)
