@@ -22,6 +22,9 @@ _RAMP_LEVEL = 64
 """Raw cliff value of one level; ramp cells lie between two multiples of it."""
 
 
+MAX_CELLS = 4096
+"""Cells of the largest map: path finding keeps a table of all pairs of them."""
+
 _BORDER = 2
 """Cells along each edge of the official maps on which nobody walks."""
 
@@ -161,8 +164,10 @@ def _cliff_pathing(terrain: dict[str, Any], pathing: NDArray[np.bool_]) -> NDArr
     solid = np.array([[c != "0" for c in row] for row in terrain["level"]]).T
     cliffs = np.zeros_like(pathing)
     inner = slice(_BORDER, -_BORDER)
-    cliffs[inner, inner] = np.lib.stride_tricks.sliding_window_view(solid, (3, 3)).all(axis=(2, 3))[1:-1, 1:-1]
-    return _frozen(pathing | cliffs)
+    windows = np.lib.stride_tricks.sliding_window_view(solid[1:-1, 1:-1], (3, 3))
+    cliffs[inner, inner] = windows.all(axis=(2, 3))
+    cliffs |= pathing
+    return _frozen(cliffs)
 
 
 def _height(terrain: dict[str, Any]) -> NDArray[np.uint8]:
