@@ -1,0 +1,172 @@
+"""How figures look: one colour, marker and line style per algorithm, told apart in grey and by the colour-blind too.
+
+The colours are those of Okabe and Ito (2008) that stand out from white and from dark paper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+
+from analysis.study import Study
+
+VERMILION, BLUE, GREEN, ORANGE, PURPLE, SKY = "#D55E00", "#0072B2", "#009E73", "#E69F00", "#CC79A7", "#56B4E9"
+COLOURS = (VERMILION, BLUE, GREEN, ORANGE, PURPLE, SKY)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+LINES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1.2, 1.5)), (0, (9, 2)))
+FIXED = {"amal": 0, "mappo": 1, "qmix": 2, "vdn": 3, "iql": 4}  # the same look in every figure
+GREY = "#808080"
+INK = "#222222"  # of text and axes; the report replaces it by the page's own
+WIDTH = 7.0  # inches: the text width of an A4 or letter page
+THIN = 0.8
+
+SETTINGS: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8.5,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.titlesize": 9.5,
+    "axes.labelsize": 8.5,
+    "legend.fontsize": 8.5,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GREY,
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.5,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 4.5,
+    "legend.frameon": False,
+    "figure.dpi": 100,
+    "savefig.dpi": 200,
+    "pdf.fonttype": 42,  # text stays text
+    "svg.fonttype": "path",
+    "svg.hashsalt": "amal",  # the same file for the same data
+    "figure.constrained_layout.use": True,
+}
+
+NAMES = {
+    "test_battle_won_mean": "test win rate",
+    "battle_won_mean": "training win rate",
+    "test_return_mean": "test return",
+    "return_mean": "training return",
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """Colour, marker and line style of an algorithm."""
+
+    colour: str
+    marker: str
+    line: Any
+
+
+def looks(algorithms: Iterable[str]) -> dict[str, Look]:
+    """Return a look for every algorithm: fixed for those we know, from what is left for the others, none twice."""
+    algorithms = list(algorithms)
+    taken = {name: FIXED[name] for name in algorithms if name in FIXED}
+    free = (number for number in range(10_000) if number not in taken.values())
+    numbers = {name: taken[name] if name in taken else next(free) for name in algorithms}
+    return {
+        name: Look(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], LINES[i % len(LINES)])
+        for name, i in numbers.items()
+    }
+
+
+def style() -> AbstractContextManager[None]:
+    """Return the context in which figures are drawn; needs no display."""
+    mpl.use("Agg")
+    return plt.rc_context(SETTINGS)  # type: ignore[arg-type]  # the stub lists every key
+
+
+def steps_text(value: float, _position: float | None = None) -> str:
+    """Return a number of steps as an axis shows it: 500, 20k, 1.5M."""
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.3g}{letter}"
+    return f"{value:.3g}"
+
+
+def step_axis(axes: Axes) -> None:
+    """Write the x axis in thousands and millions of steps."""
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_formatter(FuncFormatter(steps_text))
+
+
+def panels(count: int, height: float, columns: int = 3, width: float = WIDTH, **options: Any) -> tuple[Any, list[Axes]]:
+    """Return a figure with `count` panels in rows of at most `columns`, the surplus ones removed."""
+    columns = 2 if count == 4 and columns == 3 else min(columns, count)
+    rows = -(-count // columns)
+    if count == 1:
+        width = min(width, 4.6)
+    figure, grid = plt.subplots(rows, columns, figsize=(width, height * rows), squeeze=False, **options)
+    flat: Sequence[Axes] = list(grid.flat)
+    for axes in flat[count:]:
+        axes.remove()
+    return figure, list(flat[:count])
+
+
+def in_first_column(panel: Axes) -> bool:
+    """Whether a panel stands at the left edge of its figure."""
+    place = panel.get_subplotspec()
+    return place is not None and place.is_first_col()
+
+
+def metric_name(metric: str) -> str:
+    """Return a metric's name as figures and tables write it."""
+    return NAMES.get(metric, metric.replace("_", " "))
+
+
+def threshold_name(study: Study) -> str:
+    """Return the threshold in words: "90 % in 3 tests in a row"."""
+    value = f"{100 * study.threshold:g} %" if study.is_share else f"{study.threshold:g}"
+    return f"{value} in {study.sustained} tests in a row" if study.sustained > 1 else f"a test at {value}"
+
+
+def value_axis(panel: Axes, study: Study, axis: str) -> None:
+    if study.is_share:
+        getattr(panel, f"set_{axis}lim")(-0.03, 1.03)
+        getattr(panel, f"{axis}axis").set_major_formatter(PercentFormatter(1.0))
+
+
+def draw_threshold(panel: Axes, study: Study, *, vertical: bool) -> None:
+    if np.isfinite(study.threshold):
+        draw = panel.axvline if vertical else panel.axhline
+        draw(study.threshold, color=GREY, linewidth=THIN, linestyle=(0, (2, 2)), zorder=0.5)
+
+
+def draw_legend(figure: Figure, study: Study, look: dict[str, Look]) -> None:
+    """Put the algorithms, with their look and their number of runs, above the panels."""
+    handles = []
+    for algorithm in study.algorithms:
+        counts = sorted({len(study.group(algorithm, m)) for m in study.maps} - {0})
+        seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+        style_ = look[algorithm]
+        label = f"{algorithm} ({seeds} seed{'s' if seeds != '1' else ''})"
+        handles.append(Line2D([], [], color=style_.colour, marker=style_.marker, linestyle=style_.line, label=label))
+    draw_key(figure, handles)
+
+
+def draw_key(figure: Figure, handles: list[Any]) -> None:
+    """Put a key above the panels, in as many columns as fit."""
+    entry = 0.066 * max(len(str(handle.get_label())) for handle in handles) + 0.57  # inches
+    columns = max(1, min(len(handles), int(figure.get_figwidth() / entry)))
+    figure.legend(handles=handles, loc="outside upper center", ncols=columns, handlelength=2.8, columnspacing=1.3)

@@ -1,0 +1,345 @@
+"""What is compared: the curves of one metric, run by run, grouped by algorithm and map, with what had to be left out.
+
+`gather()` turns records into a `Study`, from which plots, tables and the report are drawn. Everything left out is a
+sentence in `Study.problems`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis import protocol, thresholds
+from analysis.curves import curves_of
+from analysis.records import Records
+from utils.errors import UserError, nearest
+
+HEADLINE = "test_battle_won_mean"
+COST_METRICS = ("wall_seconds", "cpu_seconds", "episode")
+MILESTONES = ("seconds_to_sustained_90", "cpu_seconds_to_sustained_90", "episodes_to_sustained_90")
+LAST = 3  # tests of which a run's final value is the mean
+
+Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+# Keys that say where, when and for how long a run went on, not what it was.
+BOOKKEEPING = frozenset(
+    {
+        "seed", "t_max", "max_episodes", "max_minutes", "label", "repeat_id", "resume", "device", "use_cuda",
+        "torch_threads", "experiment", "experiment_run", "local_results_path", "use_tensorboard", "use_wandb",
+        "mongo_url", "save_model", "save_model_interval", "save_every_episodes", "save_replay", "checkpoint_interval",
+        "checkpoint_path", "load_step", "evaluate", "plugins", "engine_info", "buffer_cpu_only", "log_interval",
+        "runner_log_interval", "learner_log_interval", "env_args.seed", "env_args.map_name", "env_args.replay_dir",
+        "env_args.replay_prefix",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: its curve `values` over `steps` [tests], and what follows from it.
+
+    `seed`: -1 where none was recorded. `final`: mean of the last tests. `reach`: when the threshold was reached for good
+    (censored if not). `won`: it ended because its tests had reached `stop_win_rate`; its curve is held beyond.
+    Costs are NaN where not recorded.
+    """
+
+    run_id: str
+    algorithm: str
+    map: str
+    seed: int
+    status: str
+    steps: NDArray[np.float64]
+    values: NDArray[np.float64]
+    final: float
+    reach: thresholds.Reach
+    won: bool
+    seconds_to_reach: float
+    cpu_seconds_to_reach: float
+    episodes_to_reach: float
+    wall_s: float
+    cpu_s: float
+    peak_memory_mib: float
+    gpu_memory_mib: float
+
+    @property
+    def curve(self) -> Curve:
+        """Steps and values."""
+        return self.steps, self.values
+
+
+@dataclass
+class Study:
+    """Runs that may be compared, and the sentences about those that may not."""
+
+    runs: list[Run]
+    metric: str
+    threshold: float
+    sustained: int
+    problems: list[str]
+    frame: pd.DataFrame
+    last: int = LAST
+    groups: dict[tuple[str, str], list[Run]] = field(init=False)
+    algorithms: list[str] = field(init=False)
+    maps: list[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        grouped: dict[tuple[str, str], list[Run]] = defaultdict(list)
+        for run in sorted(self.runs, key=lambda run: (run.seed, run.run_id)):
+            grouped[run.algorithm, run.map].append(run)
+        self.groups = dict(grouped)
+        self.algorithms = sorted({run.algorithm for run in self.runs}, key=natural)
+        self.maps = sorted({run.map for run in self.runs}, key=natural)
+
+    @property
+    def is_share(self) -> bool:
+        """Whether the metric is a share of episodes, shown in per cent."""
+        return is_share(self.metric)
+
+    def group(self, algorithm: str, map_name: str) -> list[Run]:
+        """Return the runs of an algorithm on a map, by seed."""
+        return self.groups.get((algorithm, map_name), [])
+
+    def finals(self, algorithm: str, maps: Iterable[str] | None = None) -> dict[str, NDArray[np.float64]]:
+        """Return the final values [runs] by map, maps without runs left out."""
+        chosen = self.maps if maps is None else maps
+        groups = {m: self.group(algorithm, m) for m in chosen}
+        return {m: np.array([run.final for run in runs]) for m, runs in groups.items() if runs}
+
+    def common_end(self, map_name: str) -> float:
+        """Return the step up to which every run on a map has a value, those that won being held at their last."""
+        runs = [run for algorithm in self.algorithms for run in self.group(algorithm, map_name)]
+        longest = max(run.steps[-1] for run in runs)
+        return float(min([longest, *(run.steps[-1] for run in runs if not run.won)]))
+
+    def common_maps(self) -> list[str]:
+        """Return the maps on which every algorithm has runs: the suite over which means are taken."""
+        return [m for m in self.maps if all(self.group(algorithm, m) for algorithm in self.algorithms)]
+
+
+def is_share(metric: str) -> bool:
+    """Whether a metric is a share of episodes (0 to 1)."""
+    return "battle_won" in metric or "timeout_mean" in metric
+
+
+def natural(name: str) -> list[Any]:
+    """Sort key under which 3m comes before 10m."""
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
+
+
+def metrics_needed(metric: str) -> list[str]:
+    """Return the names of the metrics to load for a comparison of `metric`."""
+    return [metric, *COST_METRICS, *MILESTONES]
+
+
+def gather(
+    records: Records,
+    metric: str = HEADLINE,
+    *,
+    algorithms: Sequence[str] | None = None,
+    maps: Sequence[str] | None = None,
+    group_by: Sequence[str] = (),
+    threshold: float | None = None,
+    sustained: int = 3,
+    last: int = LAST,
+) -> Study:
+    """Return what can be compared in `records`; raises a UserError where nothing is left.
+
+    `group_by`: configuration keys whose values become part of the algorithm's name. `threshold` counts as reached with
+    the last of `sustained` tests in a row at or above it; None: 0.9 for a share of episodes, else
+    infinity, out of reach. `last`: tests of which a run's final value is the mean.
+    """
+    if threshold is None:
+        threshold = 0.9 if is_share(metric) else float("inf")
+    problems = list(records.problems)
+    frame = records.runs
+    if frame.empty:
+        raise UserError(_joined("There is no run to compare.", problems))
+    frame = _chosen(_chosen(frame, "algorithm", algorithms), "map", maps)
+    frame = _label(frame, group_by)
+    curves = _curves(records.metrics, metric)
+    frame = _with_metric(frame, curves, metric, records, problems)
+    frame = _comparable(frame, problems)
+    frame, doubled = protocol.without_duplicates(frame, by=("label", "map", "seed"))
+    problems += doubled
+    if frame.empty:
+        raise UserError(_joined("No run is left to compare.", problems))
+    costs = {name: _curves(records.metrics, name) for name in (*COST_METRICS, *MILESTONES)}
+    runs = [_run(row, curves[row.run_id], costs, threshold, sustained, last) for row in frame.itertuples()]
+    return Study(runs, metric, threshold, sustained, problems, frame.reset_index(drop=True), last)
+
+
+def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return a configuration with nested keys joined by dots."""
+    items: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            items |= flat(value, f"{prefix}{key}.")
+        else:
+            items[f"{prefix}{key}"] = value
+    return items
+
+
+def differing_keys(frame: pd.DataFrame) -> dict[str, dict[str, list[str]]]:
+    """Return {key: {"algorithm on map": its values as text}} for every key that is not the same in all runs."""
+    texts: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    rows = [f"{algorithm} on {m}" for algorithm, m in zip(frame["label"], frame["map"], strict=True)]
+    for row, config in zip(rows, frame["config"], strict=True):
+        for key, value in flat(config).items():
+            if key not in BOOKKEEPING - {"t_max"} and key != "name":
+                texts[key][row].add(_text(value))
+    everyone = set(rows)
+    return {
+        key: {row: sorted(values, key=natural) for row, values in by_row.items()}
+        for key, by_row in sorted(texts.items())
+        if set(by_row) != everyone or len(set().union(*by_row.values())) > 1
+    }
+
+
+# --- choosing runs ---------------------------------------------------------------------------------------------------
+
+
+def _chosen(frame: pd.DataFrame, column: str, names: Sequence[str] | None) -> pd.DataFrame:
+    if not names:
+        return frame
+    present = set(frame[column])
+    for name in names:
+        if name not in present:
+            known = ", ".join(sorted(present, key=natural))
+            raise UserError(f'No run has the {column} "{name}".{nearest(name, present)} There are: {known}.')
+    return frame[frame[column].isin(names)]
+
+
+def _label(frame: pd.DataFrame, group_by: Sequence[str]) -> pd.DataFrame:
+    """Add the column `label`: the algorithm's name and the values of the keys that tell variants apart."""
+    configs = [flat(config) for config in frame["config"]]
+    known = set().union(*configs) if group_by else set()
+    for key in group_by:
+        if key not in known:
+            raise UserError(f'--group-by: no run has the configuration key "{key}".{nearest(key, known)}')
+    labels = []
+    variants = _variant_keys(frame, configs)
+    for algorithm, map_name, config in zip(frame["algorithm"], frame["map"], configs, strict=True):
+        keys = group_by or variants.get((algorithm, map_name), ())
+        labels.append(" ".join([algorithm, *(f"{key}={_text(config.get(key))}" for key in keys)]))
+    return frame.assign(label=labels)
+
+
+def _variant_keys(frame: pd.DataFrame, configs: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], list[str]]:
+    """Return {(algorithm, map): keys} where runs of the same seed differ in their configuration: a sweep."""
+    twins: dict[tuple[str, str, Any], list[Mapping[str, Any]]] = defaultdict(list)
+    for row in zip(frame["algorithm"], frame["map"], frame["seed"], configs, strict=True):
+        twins[row[:3]].append(row[3])
+    found: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for (algorithm, map_name, _), group in twins.items():
+        for other in group[1:]:
+            keys = (group[0].keys() | other.keys()) - BOOKKEEPING
+            different = {key for key in keys if _text(group[0].get(key)) != _text(other.get(key))}
+            if different:
+                found[algorithm, map_name] |= different
+    return {group: sorted(keys) for group, keys in found.items()}
+
+
+def _with_metric(
+    frame: pd.DataFrame, curves: Mapping[str, Curve], metric: str, records: Records, problems: list[str]
+) -> pd.DataFrame:
+    """Return the runs that have the metric; a sentence about the others, an error where none has it."""
+    has = frame["run_id"].isin(curves)
+    if not has.any():
+        names = sorted(set(records.metric_names) | set(records.metrics["metric"]))
+        there = f" There are: {', '.join(names)}." if names else ""
+        problems = [problem for problem in problems if f'"{metric}"' not in problem]
+        raise UserError(_joined(f'No run has the metric "{metric}".{nearest(metric, names)}{there}', problems))
+    missing = frame.loc[~has, "run_id"].tolist()
+    if missing:
+        problems.append(f'Without the metric "{metric}", so left out: {_some(missing)}.')
+    return frame[has]
+
+
+def _comparable(frame: pd.DataFrame, problems: list[str]) -> pd.DataFrame:
+    """Return the runs that may be put side by side: all, else the largest part that may, with a sentence."""
+    refusal = protocol.problem(frame)
+    if refusal is None:
+        return frame
+    part = protocol.partition(frame)[0]
+    left_out = len(frame) - len(part)
+    problems.append(f"{refusal} Here: the {len(part):,} runs that belong together; {left_out:,} left out.")
+    return part
+
+
+# --- one run ---------------------------------------------------------------------------------------------------------
+
+
+def _curves(metrics: pd.DataFrame, name: str) -> dict[str, Curve]:
+    """Return {run_id: (steps, values)} of one metric, in order of steps."""
+    return {run_id: (steps, values) for run_id, steps, values in curves_of(metrics, name)}
+
+
+def _run(row: Any, curve: Curve, costs: Mapping[str, Any], threshold: float, sustained: int, last: int) -> Run:
+    steps, values = curve
+    reach = thresholds.first_reaching(steps, values, threshold, sustained)
+    stop_rate, stop_tests = row.config.get("stop_win_rate") or 0, int(row.config.get("stop_evaluations") or 3)
+    won = stop_rate > 0 and len(values) >= stop_tests and bool(np.all(values[-stop_tests:] >= stop_rate))
+    wall_s, cpu_s = _number(row.wall_s), _number(row.cpu_s)
+    spent = [np.nan] * 3
+    if not reach.censored:
+        standard = threshold == 0.9 and sustained == stop_tests
+        for number, (name, milestone, total) in enumerate(
+            zip(COST_METRICS, MILESTONES, (wall_s, cpu_s, np.nan), strict=True)
+        ):
+            if standard and row.run_id in costs[milestone]:
+                spent[number] = float(costs[milestone][row.run_id][1][0])
+            elif row.run_id in costs[name]:
+                spent[number] = _spent_at(reach.step, costs[name][row.run_id], float(steps[-1]), total)
+    return Run(
+        run_id=row.run_id,
+        algorithm=row.label,
+        map=row.map,
+        seed=-1 if pd.isna(row.seed) else int(row.seed),
+        status=row.status,
+        steps=steps,
+        values=values,
+        final=float(np.mean(values[-last:])),
+        reach=reach,
+        won=won,
+        seconds_to_reach=spent[0],
+        cpu_seconds_to_reach=spent[1],
+        episodes_to_reach=spent[2],
+        wall_s=wall_s,
+        cpu_s=cpu_s,
+        peak_memory_mib=_number(row.peak_memory_mib),
+        gpu_memory_mib=_number(row.gpu_memory_mib),
+    )
+
+
+def _spent_at(step: float, clock: Curve, end: float, total: float) -> float:
+    """Return what had been spent at a step: between two log entries in proportion, after the last towards the total."""
+    steps, spent = clock
+    if end > steps[-1] and np.isfinite(total):
+        steps, spent = np.r_[0.0, steps, end], np.r_[0.0, spent, total]
+    return float(np.interp(step, steps, spent)) if step <= steps[-1] else float("nan")
+
+
+def _number(value: Any) -> float:
+    return float("nan") if value is None or pd.isna(value) else float(value)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+
+
+def _some(names: Sequence[str], limit: int = 5) -> str:
+    """Return the first few names, and how many more there are."""
+    more = len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _joined(sentence: str, problems: Sequence[str]) -> str:
+    return "\n".join([sentence, *problems[:20]])
