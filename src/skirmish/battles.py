@@ -44,7 +44,7 @@ class Battles:
             raise SettingError(f"n_battles must be at least 1 and seed at least 0, not {n_battles} and {seed}.")
         warm_up(notify)
         self.rules = Rules(self.map_spec, n_battles, **vars(rules))
-        self.engine = Engine(self.map_spec, n_battles, seed, profile=engine.profile)
+        self.engine = Engine(self.map_spec, n_battles, seed, **vars(engine))
         self.engine_options = engine
         self.n_battles = n_battles
         self.n_agents = self.rules.n_agents

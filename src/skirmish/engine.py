@@ -8,19 +8,21 @@ Every battle draws from its own random stream, so what happens in it depends nei
 The model is described in docs/skirmish.md.
 """
 
-import math
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skirmish import engine_kernels as k
-from skirmish.formation import Formation, formation
+from skirmish import kernel_cache
+from skirmish.engine_layout import N_BODY, N_MIND
+from skirmish.engine_tables import build_tables
 from skirmish.maps import MapSpec, require_playable
-from skirmish.units import LOOPS_PER_SECOND, UNIT_NAMES, UnitType, load_units
+from skirmish.units import UNIT_NAMES
 
 STEP_LOOPS = 8
 """Game loops in an environment step."""
@@ -28,7 +30,7 @@ STEP_LOOPS = 8
 NONE, STOP, MOVE, ATTACK, HEAL = range(5)
 """Kinds of orders: `NONE` leaves the running order as it is."""
 
-COMPILE_SECONDS = 12
+COMPILE_SECONDS = 20
 """About what compiling all kernels costs on a slow machine."""
 
 
@@ -38,7 +40,8 @@ class Units:
 
     Columns are agents by id, then enemies by id.
     type: index into `units.UNIT_NAMES`; x, y: cells; health, shield, energy: points; weapon_cooldown: game loops until
-    the weapon is ready; facing: radians from east, counter-clockwise; alive: the game lists the unit.
+    the weapon is ready; facing: radians from east, counter-clockwise; alive: the game lists the unit; target: column
+    that the unit attacks or heals at the moment, -1 if none; hits: attacks landed (or launched) in the latest `advance`.
     """
 
     type: NDArray[np.int8]
@@ -52,6 +55,8 @@ class Units:
     weapon_cooldown: NDArray[np.float32]
     facing: NDArray[np.float32]
     alive: NDArray[np.bool_]
+    target: NDArray[np.int16]
+    hits: NDArray[np.int16]
 
     @classmethod
     def zeros(cls, n_battles: int, types: tuple[str, ...]) -> "Units":
@@ -59,7 +64,8 @@ class Units:
         shape = (n_battles, len(types))
         indices = np.array([UNIT_NAMES.index(name) for name in types], dtype=np.int8)
         floats = [np.zeros(shape, dtype=np.float32) for _ in range(9)]
-        return cls(np.tile(indices, (n_battles, 1)), *floats, np.zeros(shape, dtype=np.bool_))  # type: ignore[call-arg, arg-type]
+        rest = np.zeros(shape, dtype=np.bool_), np.full(shape, -1, dtype=np.int16), np.zeros(shape, dtype=np.int16)
+        return cls(np.tile(indices, (n_battles, 1)), *floats, *rest)  # type: ignore[arg-type]
 
 
 @dataclass
@@ -89,53 +95,64 @@ class Orders:
 class Engine:
     """B battles on one map.
 
-    units: the public view of the battles; pathing, height: the map's grids [32, 32], indexed [x, y];
+    units: the public view of the battles; pathing, height: the map's grids [w, h], indexed [x, y];
     active [B] bool: battles that `advance` plays, the others stand still.
-    Raises MapError if the map cannot be played.
+    profile, build: see `units`; enemy_medivac: `follow` lets it stay with its army, `stay` where it appeared;
+    threads: how many share the battles; what happens in them does not depend on it.
+    Raises MapError if the map cannot be played, ValueError for any other argument that cannot be.
     """
 
-    def __init__(self, map_spec: MapSpec, n_battles: int, seed: int = 0, profile: str = "multiplayer") -> None:
+    def __init__(
+        self,
+        map_spec: MapSpec,
+        n_battles: int,
+        seed: int = 0,
+        profile: str = "multiplayer",
+        build: str = "4.10",
+        enemy_medivac: str = "follow",
+        threads: int = 1,
+    ) -> None:
+        if threads < 1:
+            raise ValueError(f"An engine needs one thread at least, not {threads}.")
         require_playable(map_spec.name)
+        tables = build_tables(map_spec, profile, build, enemy_medivac)
         self.map_spec = map_spec
         self.n_battles = n_battles
         self.n_agents = map_spec.n_agents
         self.pathing = map_spec.pathing.copy()
         self.height = map_spec.height
         self.active = np.ones(n_battles, dtype=np.bool_)
-        types = map_spec.ally_types + map_spec.enemy_types
-        table = load_units(profile)
-        self._types = [table[name] for name in types]
-        self.units = Units.zeros(n_battles, types)
-        self.units.health_max[:] = [unit.health for unit in self._types]
-        n_units = len(types)
-        self._body = np.zeros((n_battles, n_units, k.N_BODY), dtype=np.float32)
-        self._mind = np.zeros((n_battles, n_units, k.N_MIND), dtype=np.int16)
+        self.units = Units.zeros(n_battles, map_spec.ally_types + map_spec.enemy_types)
+        self.units.health_max[:] = [unit.health for unit in tables.types]
+        self.units.shield_max[:] = [unit.shield for unit in tables.types]
+        n_units = len(tables.types)
+        self._body = np.zeros((n_battles, n_units, N_BODY), dtype=np.float32)
+        self._mind = np.zeros((n_battles, n_units, N_MIND), dtype=np.int16)
+        self._burns = np.zeros((n_battles, max(tables.n_beams, 1), 2, n_units if tables.n_beams else 1), dtype=np.int8)
         self._rng = np.empty((n_battles, 4), dtype=np.uint64)
         for battle, child in enumerate(np.random.SeedSequence(seed).spawn(n_battles)):
             self._rng[battle] = child.generate_state(4, np.uint64)
-        self._start = _start(formation(map_spec, table), self._types)
+        self._start = (tables.start, tables.enemy_order, *tables.drift)
+        public = ("x", "y", "health", "shield", "energy", "weapon_cooldown", "facing", "target", "hits", "alive")
         self._world = (
-            self.units.x,
-            self.units.y,
-            self.units.health,
-            self.units.weapon_cooldown,
-            self.units.facing,
-            self.units.alive,
+            *[getattr(self.units, name) for name in public],
             self._body,
             self._mind,
             self._rng,
-            np.array([_stats(unit) for unit in self._types], dtype=np.float32),
-            np.array([[a.hit(b) for b in self._types] for a in self._types], dtype=np.float32),
-            self.pathing,
-            _roomy(self.pathing),
+            self._burns,
+            tables.stats,
+            tables.traits,
+            tables.pairs,
+            tables.ground,
+            tables.ways,
             self.n_agents,
-            2 * max(unit.separation_radius for unit in self._types) + float(k.CLOSE),
-            np.zeros(n_units, dtype=np.uint32),
-            np.zeros(n_units, dtype=np.uint32),
-            np.zeros(n_units, dtype=np.float32),
-            np.zeros(n_units, dtype=np.float32),
+            tables.features,
+            tables.widest,
+            *[np.zeros((threads, n_units), dtype=np.uint32) for _ in range(2)],
+            *[np.zeros((threads, n_units), dtype=np.float32) for _ in range(2)],
         )
         self._silence = Orders.zeros(n_battles, self.n_agents)
+        self._crew = _Crew(threads)
         k.compile_kernels()
 
     def seed(self, battle: int, seed: int) -> None:
@@ -145,12 +162,15 @@ class Engine:
     def reset(self, mask: NDArray[np.bool_]) -> None:
         """Begin the battles of mask [B] anew and make them active; the enemy has marched for one or two loops."""
         self.active[mask] = True
-        silence = self._silence
-        k.advance(mask, True, self._start, silence.kind, silence.target, silence.x, silence.y, 0, *self._world)
+        self._play(mask, True, self._silence, 0)
 
     def advance(self, orders: Orders, loops: int = STEP_LOOPS) -> None:
-        """Give the orders and play `loops` game loops of every active battle; the orders act from the first loop."""
-        k.advance(self.active, False, self._start, orders.kind, orders.target, orders.x, orders.y, loops, *self._world)
+        """Give the orders and play `loops` game loops of every active battle; the orders act from the first loop.
+
+        Playing k loops and then the rest with orders of kind NONE comes to the same, to the bit (but for `units.hits`,
+        which counts from the latest call).
+        """
+        self._play(self.active, False, orders, loops)
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """Copies of everything that changes; `restore` brings the battles back to the bit."""
@@ -165,11 +185,51 @@ class Engine:
             array[...] = snapshot[name]
 
     def close(self) -> None:
-        """Nothing to release; every engine has this method."""
+        """End the threads."""
+        self._crew.close()
+
+    def _play(self, rows: NDArray[np.bool_], anew: bool, orders: Orders, loops: int) -> None:
+        given = (rows, anew, *self._start, orders.kind, orders.target, orders.x, orders.y, loops)
+        self._crew.run(lambda first, last, lane: k.advance(first, last, lane, *given, *self._world), self.n_battles)
 
     def _changing(self) -> dict[str, NDArray[Any]]:
-        units = {name: getattr(self.units, name) for name in ("x", "y", "health", "weapon_cooldown", "facing", "alive")}
-        return units | {"body": self._body, "mind": self._mind, "rng": self._rng, "active": self.active}
+        names = ("x", "y", "health", "shield", "energy", "weapon_cooldown", "facing", "target", "hits", "alive")
+        private = {"body": self._body, "mind": self._mind, "rng": self._rng, "burns": self._burns}
+        return {name: getattr(self.units, name) for name in names} | private | {"active": self.active}
+
+
+class _Crew:
+    """Threads that share rows among them; the caller's own is one of them."""
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        self._pool: ThreadPoolExecutor | None = None
+        self._owner = 0
+
+    def run(self, play: Callable[[int, int, int], None], rows: int) -> None:
+        """Call play(first, last, lane) for consecutive shares of the rows, in parallel."""
+        if self.threads == 1 or rows == 1:
+            play(0, rows, 0)
+            return
+        edges = [rows * lane // self.threads for lane in range(self.threads + 1)]
+        shares = list(zip(edges[:-1], edges[1:], range(self.threads)))
+        others = [self._workers().submit(play, *share) for share in shares[1:]]
+        play(*shares[0])
+        wait(others)
+        for other in others:
+            other.result()
+
+    def _workers(self) -> ThreadPoolExecutor:
+        """The pool; a forked process has none of its parent's threads and starts its own."""
+        if self._pool is None or self._owner != os.getpid():
+            self._pool = ThreadPoolExecutor(self.threads - 1, thread_name_prefix="battles")
+            self._owner = os.getpid()
+        return self._pool
+
+    def close(self) -> None:
+        if self._pool is not None and self._owner == os.getpid():
+            self._pool.shutdown()
+        self._pool = None
 
 
 def warm_up(notify: Callable[[str], None] | None = None) -> None:
@@ -179,59 +239,7 @@ def warm_up(notify: Callable[[str], None] | None = None) -> None:
     """
     from skirmish import rules_kernels  # the rules build on this module
 
-    if notify is not None and not (k.advance.signatures or _cached()):
+    if notify is not None and not kernel_cache.is_ready(k.KERNELS, k.SOURCES):
         notify(f"compiling the battle kernels (once, about {COMPILE_SECONDS} s)...")
     k.compile_kernels()
     rules_kernels.compile_kernels()
-
-
-def _cached() -> bool:
-    """Whether Numba's cache holds the engine's main kernel as it stands in the source."""
-    source = Path(k.__file__)
-    indices = Path(str(k.advance.stats.cache_path)).glob("engine_kernels.advance-*.nbi")
-    return any(index.stat().st_mtime >= source.stat().st_mtime for index in indices)
-
-
-def _start(places: Formation, types: list[UnitType]) -> NDArray[np.float32]:
-    """START_FIELDS of the kernels, [U, fields]."""
-    fields = {
-        k.X: places.x,
-        k.Y: places.y,
-        k.FACE_X: places.face_x,
-        k.FACE_Y: places.face_y,
-        k.GOAL_X: places.goal_x,
-        k.GOAL_Y: places.goal_y,
-        k.HEALTH: np.array([unit.health for unit in types]),
-    }
-    return np.stack([fields[field] for field in k.START_FIELDS], axis=1).astype(np.float32)
-
-
-def _roomy(pathing: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Cells whose eight neighbours are walkable like themselves: no terrain test is needed there."""
-    roomy = np.zeros_like(pathing)
-    windows = np.lib.stride_tricks.sliding_window_view(pathing, (3, 3))
-    roomy[1:-1, 1:-1] = windows.all(axis=(2, 3))
-    return roomy
-
-
-def _stats(unit: UnitType) -> list[float]:
-    """The row of `engine_kernels`' table of statistics, in cells and loops."""
-    weapon = unit.weapons[0]
-    turn = math.radians(unit.turn_rate_deg / LOOPS_PER_SECOND)
-    row = {
-        k.SPEED: unit.speed / LOOPS_PER_SECOND,
-        k.RANGE: weapon.range,
-        k.SCAN: weapon.scan_range,
-        k.SLOP: weapon.range_slop,
-        k.RADIUS: unit.radius,
-        k.SEPARATION: unit.separation_radius,
-        k.CLEARANCE: unit.inner_radius if unit.inner_radius is not None else unit.separation_radius,
-        k.PERIOD: weapon.period_s * LOOPS_PER_SECOND,
-        k.SWING_TIME: weapon.damage_point_s * LOOPS_PER_SECOND,
-        k.TURN_COS: math.cos(turn),
-        k.TURN_SIN: math.sin(turn),
-        k.AIM_COS: math.cos(math.radians(weapon.arc_deg / 2 + weapon.arc_slop_deg)),
-        k.EARLIEST: weapon.random_delay_s[0] * LOOPS_PER_SECOND,
-        k.LATEST: weapon.random_delay_s[1] * LOOPS_PER_SECOND,
-    }
-    return [row[field] for field in range(k.N_STATS)]

@@ -40,10 +40,10 @@ def test_sizes_are_those_of_smac():
     assert (info["obs_shape"], info["state_shape"], info["n_enemies"]) == (30, 48, 3)
 
 
-def test_an_unplayable_map_is_refused_before_anything_is_compiled():
+def test_an_unknown_map_is_refused_before_anything_is_compiled():
     lines = []
-    with pytest.raises(MapError, match="corridor"):
-        Battles("corridor", notify=lines.append)
+    with pytest.raises(MapError, match='Did you mean "corridor"'):
+        Battles("coridor", notify=lines.append)
     assert lines == []
 
 

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skirmish import engine_kernels as kernels
+from skirmish import engine_layout as kernels
 from skirmish.engine import ATTACK, MOVE, STOP, Engine, Orders, warm_up
 from skirmish.formation import formation
-from skirmish.maps import MapError, load_map
+from skirmish.maps import load_map
 from skirmish.units import load_units
 
 REACH = 5 + 2 * 0.375
@@ -33,11 +33,6 @@ def order(engine, kind=0, target=-1, x=0.0, y=0.0):
     orders.kind[:], orders.target[:] = kind, target
     orders.x[:], orders.y[:] = x, y
     return orders
-
-
-def test_a_map_that_cannot_be_played_is_refused():
-    with pytest.raises(MapError, match="2s3z"):
-        Engine(load_map("2s3z"), 1)
 
 
 def test_warming_up_again_is_silent():
