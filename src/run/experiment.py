@@ -18,8 +18,11 @@ from configuration import ROOT
 from run import assembly, checkpoints, evaluation
 from run.interrupt import Interrupted
 from run.training import HEADLINE, Label, Trainer
+from tracking import database
 from tracking.observers import RunFolder
 from tracking.progress import ProgressFile
+from tracking.tensorboard import TensorBoard
+from tracking.weights_and_biases import WeightsAndBiases
 from utils.errors import UserError
 from utils.logging import Logger, get_logger
 from utils.seeding import seed_everything
@@ -40,13 +43,20 @@ def results_folder(config: Mapping[str, Any]) -> Path:
 
 
 def map_name(config: Mapping[str, Any]) -> str:
-    """Return the name of what is played, for paths: the map, else the environment."""
-    return str(config["env_args"].get("map_name") or config["env_args"].get("key") or config["env"])
+    """Return the name of what is played, for paths: the map (of a map file its stem), else the environment."""
+    name = str(config["env_args"].get("map_name") or config["env_args"].get("key") or config["env"])
+    return Path(name).stem if name.endswith((".yaml", ".yml")) else name
 
 
 def sacred_folder(config: Mapping[str, Any]) -> Path:
     """Return the folder under which sacred numbers the runs of this map and algorithm."""
     return results_folder(config) / "sacred" / map_name(config) / str(config["name"])
+
+
+def run_token(config: Mapping[str, Any]) -> str:
+    """Return a new name for a run, unlike that of any other: its models, its logs and its copies carry it."""
+    stamp = f"{datetime.datetime.now():%Y-%m-%d_%H-%M-%S}_{secrets.token_hex(3)}"
+    return f"{config['name']}_seed{config['seed']}_{map_name(config)}_{stamp}"
 
 
 def progress_file(config: Mapping[str, Any], places: Places) -> ProgressFile | None:
@@ -62,6 +72,7 @@ def prepare(config: dict[str, Any]) -> dict[str, Any]:
 
     Everything that can be refused is refused here, before a run is recorded.
     """
+    database.refuse_credentials(config["mongo_url"])
     config = assembly.check(copy.deepcopy(config))
     assembly.resolve_device(config["device"], config["use_cuda"])
     if config["evaluate"] and not config["checkpoint_path"]:
@@ -86,8 +97,7 @@ def run(sacred_run: Any, config: Mapping[str, Any]) -> dict[str, Any]:
     args = SimpleNamespace(**copy.deepcopy(dict(config)))
     args.device = assembly.resolve_device(args.device, args.use_cuda)
     args.use_cuda = args.device != "cpu"
-    stamp = f"{datetime.datetime.now():%Y-%m-%d_%H-%M-%S}_{secrets.token_hex(3)}"
-    args.unique_token = f"{args.name}_seed{args.seed}_{map_name(config)}_{stamp}"
+    args.unique_token = sacred_run.meta_info.get("token") or run_token(config)
     torch.set_num_threads(args.torch_threads)
     seed_everything(args.seed)
     console = get_logger()
@@ -108,7 +118,9 @@ def run(sacred_run: Any, config: Mapping[str, Any]) -> dict[str, Any]:
     logger = Logger(console)
     logger.setup_sacred(sacred_run)
     if places.tensorboard:
-        logger.setup_tb(str(places.tensorboard))
+        logger.add_copy(TensorBoard(places.tensorboard, config))
+    if args.use_wandb:
+        logger.add_copy(WeightsAndBiases(config, results, args.unique_token, console))
     parts = assembly.build(args, logger, places.models / "buffer")
     try:
         if args.checkpoint_path:
@@ -173,6 +185,7 @@ def _train(
         "tensorboard": str(places.tensorboard) if places.tensorboard else None,
     }
     _write_summary(run_folder, summary)
+    sacred_run.info["summary"] = summary  # for a database, which has no summary.json
     console.info(_closing_words(summary))
     if reason == "interrupted":
         raise Interrupted

@@ -1,12 +1,14 @@
 """The maps: who fights whom, where, on which ground.
 
 `data/maps.json` holds the 23 SMAC maps and the made-up easy map `2m_vs_1m` (sources in the README beside it).
+`load_map` also reads a map of your own from a YAML file (docs/maps.md). `python -m skirmish` prints them all.
 Sizes of all of them are known; `PLAYABLE` names those whose battles the engine can simulate.
 """
 
 import difflib
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -15,8 +17,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-PLAYABLE = ("3m", "8m", "25m", "5m_vs_6m", "8m_vs_9m", "10m_vs_11m", "27m_vs_30m", "2m_vs_1m")
+PLAYABLE = (
+    "3m", "8m", "25m", "5m_vs_6m", "8m_vs_9m", "10m_vs_11m", "27m_vs_30m", "MMM", "MMM2", "2s3z", "3s5z", "3s5z_vs_3s6z",
+    "3s_vs_3z", "3s_vs_4z", "3s_vs_5z", "1c3s5z", "2m_vs_1z", "corridor", "6h_vs_8z", "2s_vs_1sc", "so_many_baneling",
+    "bane_vs_bane", "2c_vs_64zg", "2m_vs_1m",
+)  # fmt: skip
 """Maps that the engine can play."""
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "easy": ("3m", "2s3z"),
+    "medium": ("8m", "5m_vs_6m", "2s_vs_1sc"),
+    "hard": ("MMM", "3s5z", "27m_vs_30m"),
+    "super_hard": ("corridor", "6h_vs_8z"),
+}
+"""Groups of maps for comparisons, by difficulty."""
 
 _RAMP_LEVEL = 64
 """Raw cliff value of one level; ramp cells lie between two multiples of it."""
@@ -97,11 +111,42 @@ MAP_NAMES: tuple[str, ...] = tuple(_data()["maps"])
 """All maps whose sizes are known."""
 
 
-@cache
 def load_map(name: str) -> MapSpec:
-    """The map called `name`; MapError if there is none."""
+    """The map called `name`, or the one in the YAML file of that path; MapError if there is none."""
+    if is_map_file(name):
+        from skirmish.map_file import load_map_file  # it builds on this module
+
+        return load_map_file(name)
     if name not in MAP_NAMES:
         raise MapError(f'There is no map "{name}". {_advice(name)}')
+    return _official(name)
+
+
+def is_map_file(name: str) -> bool:
+    """Whether a map's name is the path of a YAML file."""
+    return name.endswith((".yaml", ".yml"))
+
+
+def resolve_maps(names: str | Iterable[str]) -> list[str]:
+    """Map names, each once, from names, groups and paths of map files, separated by commas or listed.
+
+    Raises MapError for what is none of these, with the nearest name.
+    """
+    parts = names.split(",") if isinstance(names, str) else list(names)
+    found: dict[str, None] = {}
+    for part in (part.strip() for part in parts):
+        if part not in GROUPS and part not in MAP_NAMES and not is_map_file(part):
+            raise MapError(f'There is no map or group "{part}".{_nearest(part, (*GROUPS, *MAP_NAMES))} {_choices()}')
+        found |= dict.fromkeys(GROUPS.get(part, (part,)))
+    return list(found)
+
+
+def _choices() -> str:
+    return f"Groups: {', '.join(GROUPS)}. Maps: {', '.join(MAP_NAMES)}."
+
+
+@cache
+def _official(name: str) -> MapSpec:
     entry = _data()["maps"][name]
     terrain = _data()["terrains"][entry["terrain"]]
     spawns = tuple(Spawn(**spawn) for spawn in entry["spawns"])
@@ -129,14 +174,28 @@ def load_map(name: str) -> MapSpec:
 def require_playable(name: str) -> MapSpec:
     """The map called `name`; MapError if there is none or the engine cannot play it yet."""
     spec = load_map(name)
-    if name not in PLAYABLE:
+    known = {unit for playable in PLAYABLE for unit in _official(playable).ally_types + _official(playable).enemy_types}
+    if name not in PLAYABLE and not (is_map_file(name) and known >= {*spec.ally_types, *spec.enemy_types}):
         raise MapError(f'The map "{name}" has units that the embedded engine cannot play yet. {_advice(name)}')
     return spec
 
 
 def _advice(name: str) -> str:
-    near = difflib.get_close_matches(name, PLAYABLE, n=1, cutoff=0.5)
-    return f"Playable maps: {', '.join(PLAYABLE)}." + (f' Did you mean "{near[0]}"?' if near else "")
+    return f"Playable maps: {', '.join(PLAYABLE)}.{_nearest(name, PLAYABLE)}"
+
+
+def _nearest(name: str, choices: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.5)
+    return f' Did you mean "{near[0]}"?' if near else ""
+
+
+def official_terrain(name: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.uint8]]:
+    """pathing, cliff_pathing and height of one of the official maps' terrains; MapError if there is none."""
+    terrains = _data()["terrains"]
+    if name not in terrains:
+        raise MapError(f'there is no terrain "{name}".{_nearest(name, terrains)} Terrains: {", ".join(terrains)}.')
+    pathing = _pathing(terrains[name])
+    return pathing, _cliff_pathing(terrains[name], pathing), _height(terrains[name])
 
 
 def _checksum(entry: dict[str, Any], terrain: dict[str, Any]) -> str:
@@ -171,10 +230,30 @@ def _cliff_pathing(terrain: dict[str, Any], pathing: NDArray[np.bool_]) -> NDArr
 
 
 def _height(terrain: dict[str, Any]) -> NDArray[np.uint8]:
-    """Level and ramp heights z (cells) as the API's byte (z + 16) / 32 * 255, rounded."""
+    """Heights of levels and ramps."""
     levels = {int(level): z for level, z in terrain["level_height"].items()}
     z_xy = np.array([[levels.get(int(c), 0.0) if c.isdigit() else 0.0 for c in row] for row in terrain["level"]]).T
     for x, y, raw in terrain["ramps"]:
         low, part = divmod(raw, _RAMP_LEVEL)
         z_xy[x, y] = levels[low] + (levels[low + 1] - levels[low]) * part / _RAMP_LEVEL
-    return _frozen(np.ascontiguousarray(np.rint((z_xy + 16) / 32 * 255).astype(np.uint8)))
+    return _frozen(height_bytes(z_xy))
+
+
+def height_bytes(z_xy: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Heights z (cells) [w, h] as the game's API tells them: the byte (z + 16) / 32 * 255, rounded."""
+    return np.ascontiguousarray(np.rint((z_xy + 16) / 32 * 255).astype(np.uint8))
+
+
+def table() -> str:
+    """All maps as a Markdown table: agents and enemies by type, episode limit, group."""
+    groups = {name: group for group, names in GROUPS.items() for name in names}
+    lines = ["| map | agents | enemies | limit | group |", "|---|---|---|---|---|"]
+    for name in MAP_NAMES:
+        spec = _official(name)
+        armies = (_army(spec.ally_types), _army(spec.enemy_types))
+        lines.append(f"| {name} | {armies[0]} | {armies[1]} | {spec.limit} | {groups.get(name, '')} |")
+    return "\n".join(lines)
+
+
+def _army(types: tuple[str, ...]) -> str:
+    return ", ".join(f"{types.count(name)} {name}" for name in dict.fromkeys(types))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skirmish.maps import MAP_NAMES, PLAYABLE, MapError, load_map, require_playable
+from skirmish.maps import GROUPS, MAP_NAMES, PLAYABLE, MapError, load_map, resolve_maps, table
 
 GOLDEN = sorted((Path(__file__).parents[1] / "golden").glob("default_*__0.npz"))
 
@@ -54,10 +54,32 @@ def test_an_unknown_map_is_named_with_the_nearest():
         load_map("3mm")
 
 
-def test_a_known_map_that_cannot_be_played_says_so():
-    assert load_map("MMM2").n_agents == 10
-    with pytest.raises(MapError, match=r'"MMM2" has units that the embedded engine cannot play yet.*3m, 8m'):
-        require_playable("MMM2")
+def test_groups_hold_known_maps_once():
+    members = [name for names in GROUPS.values() for name in names]
+    assert list(GROUPS) == ["easy", "medium", "hard", "super_hard"]
+    assert set(members) <= set(MAP_NAMES)
+    assert len(members) == len(set(members)) == 10
+
+
+def test_groups_and_names_resolve_each_once():
+    assert resolve_maps("easy") == ["3m", "2s3z"]
+    assert resolve_maps("3m, super_hard,3m") == ["3m", "corridor", "6h_vs_8z"]
+    assert resolve_maps(["8m", "medium"]) == ["8m", "5m_vs_6m", "2s_vs_1sc"]
+
+
+def test_an_unknown_group_is_named_with_the_nearest():
+    with pytest.raises(MapError, match=r'no map or group "super_hart"\. Did you mean "super_hard"\?'):
+        resolve_maps("3m,super_hart")
+    with pytest.raises(MapError, match='no map or group ""'):
+        resolve_maps("3m,")
+
+
+def test_the_table_tells_every_map():
+    lines = table().splitlines()
+    assert len(lines) == 2 + len(MAP_NAMES)
+    assert "| corridor | 6 Zealot | 24 Zergling | 400 | super_hard |" in lines
+    page = (Path(__file__).parents[2] / "docs" / "maps.md").read_text(encoding="utf-8")
+    assert table() in page, "paste the output of `python -m skirmish` into docs/maps.md"
 
 
 def test_checksums_tell_maps_apart():
