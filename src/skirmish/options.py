@@ -97,7 +97,7 @@ class EngineOptions:
     """What the embedded engine can be told.
 
     profile: `multiplayer` (what the real game shows) or `liberty` (what the map files say); build: the game client,
-    `4.10` or `4.6.2`; enemy_medivac: what the enemy's Medivac does, `follow` the army it heals, or `idle`; threads:
+    `4.10` or `4.6.2`; enemy_medivac: what the enemy's Medivac does, `follow` the army it heals, or `stay`; threads:
     threads that share the battles, the outcome does not depend on them.
     """
 
@@ -127,7 +127,7 @@ class EngineOptions:
 ENGINE_CHOICES = {
     "profile": ("multiplayer", "liberty"),
     "build": ("4.10", "4.6.2"),
-    "enemy_medivac": ("follow", "idle"),
+    "enemy_medivac": ("follow", "stay"),
 }
 """Legal values of the engine's arguments that are names."""
 
