@@ -4,7 +4,8 @@
     obs, state = env.reset()
     reward, terminated, info = env.step(actions)
 
-Names, shapes, types and quirks are those of `smac.env.StarCraft2Env`; see `skirmish.rules` for the quirks.
+Names, shapes, types and quirks are those of `smac.env.StarCraft2Env`; see `skirmish.rules` for the quirks. What the
+official class needs to talk to the game (`get_agent_action`, `init_units`, `update_units`, ...) is missing.
 """
 
 from __future__ import annotations
@@ -16,12 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skirmish.battles import Battles
+from skirmish.kernel_layout import GAMES, TIMEOUTS, WON
+from skirmish.options import SettingError
+from skirmish.rules import NotRunningError
+from skirmish.unit_access import UnitAccess
 
 Array = NDArray[np.floating[Any]]
 
 
-class StarCraft2Env:
-    """One battle; arguments as in the official package (`options.RuleOptions`), `seed=None` draws a seed.
+class StarCraft2Env(UnitAccess):
+    """One battle; arguments as in the official package (`options.RuleOptions`), `corrected_rules`, and the engine's
+    (`options.EngineOptions`: profile, build, enemy_medivac, threads). `seed=None` draws a seed.
 
     Raises MapError for a map that does not exist or cannot be played, SettingError for a wrong argument.
     """
@@ -34,20 +40,27 @@ class StarCraft2Env:
         notify: Callable[[str], None] | None = print,
         **arguments: Any,
     ) -> None:
-        self._seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
+        self._seed = checked_seed(seed)
         self._battles = Battles(map_name, n_battles=1, seed=self._seed, notify=notify, **arguments)
         self._rules = self._battles.rules
-        self.map_name = map_name
+        spec = self._battles.map_spec
+        self.map_name, self.map_type = map_name, spec.map_type
+        self.map_x, self.map_y = self.max_distance_x, self.max_distance_y = spec.pathing.shape
+        self.ally_types = spec.ally_types
+        self.unit_type_bits = spec.unit_type_bits
+        self.shield_bits_ally, self.shield_bits_enemy = int(spec.a_race == "P"), int(spec.b_race == "P")
+        self.n_actions_no_attack, self.n_actions_move = 6, 4
+        self.force_restarts = 0
         self.options = self._rules.options
         self.n_agents, self.n_enemies = self._battles.n_agents, self._battles.n_enemies
         self.n_actions, self.episode_limit = self._battles.n_actions, self._battles.episode_limit
         self._obs, self._state, self._avail = self._battles.frame()
-        self._started = False
+        self._started = self._timed_out = False
 
     def reset(self) -> tuple[list[Array], Array]:
         """Begin an episode; returns the observations of all agents and the state."""
         self._battles.reset()
-        self._started = True
+        self._started, self._timed_out = True, False
         self._observe()
         return self.get_obs(), self.get_state()
 
@@ -56,21 +69,24 @@ class StarCraft2Env:
 
         info holds `battle_won`, `dead_allies`, `dead_enemies`, and `episode_limit` on a time-out with
         `continuing_episode`. With `heuristic_ai` the caller's `actions` are overwritten by the script's.
-        Raises IllegalActionError (an AssertionError) for an action that is not available.
+        Raises, before anything changes, IllegalActionError (an AssertionError) for an action that is not available,
+        ValueError for a wrong number of actions, NotRunningError before `reset` or after the end of an episode.
         """
-        self._require_start()
+        if len(actions) != self.n_agents:
+            raise ValueError(f"{self.map_name} has {self.n_agents} agents, but {len(actions)} actions were given.")
         chosen = np.array([[int(action) for action in actions]], dtype=np.int64)
         result = self._battles.step(chosen)
-        if self.options.heuristic_ai:
+        if self.options.heuristic_ai and not self.options.corrected_rules:
             for agent in range(self.n_agents):
                 actions[agent] = int(chosen[0, agent])  # type: ignore[index]
+        self._timed_out = bool(result.timeout[0])
         self._observe()
         info: dict[str, Any] = {
             "battle_won": bool(result.battle_won[0]),
             "dead_allies": int(result.dead_allies[0]),
             "dead_enemies": int(result.dead_enemies[0]),
         }
-        if result.timeout[0] and self.options.continuing_episode:
+        if self._timed_out and (self.options.continuing_episode or self.options.corrected_rules):
             info["episode_limit"] = True
         reward = float(result.reward[0])
         if self.options.reward_sparse and not self.options.reward_scale:
@@ -82,10 +98,14 @@ class StarCraft2Env:
         return [self.get_obs_agent(agent) for agent in range(self.n_agents)]
 
     def get_obs_agent(self, agent_id: int) -> Array:
-        """Observation of one agent: float32, or float64 with `obs_timestep_number`."""
+        """Observation of one agent; IndexError if there is no such agent.
+
+        float32, or float64 with `obs_timestep_number` unless the rules are corrected.
+        """
         self._require_start()
+        self._check_agent(agent_id)
         obs: Array = self._obs[0, agent_id].copy()
-        if self.options.obs_timestep_number:
+        if self.options.obs_timestep_number and not self.options.corrected_rules:
             obs = obs.astype(np.float64)
             obs[-1] = int(self._rules.steps[0]) / self.episode_limit
         return obs
@@ -100,8 +120,9 @@ class StarCraft2Env:
         return [self.get_avail_agent_actions(agent) for agent in range(self.n_agents)]
 
     def get_avail_agent_actions(self, agent_id: int) -> list[int]:
-        """Available actions of one agent, a list of 0 and 1."""
+        """Available actions of one agent, a list of 0 and 1; IndexError if there is no such agent."""
         self._require_start()
+        self._check_agent(agent_id)
         available: list[int] = self._avail[0, agent_id].tolist()
         return available
 
@@ -146,11 +167,68 @@ class StarCraft2Env:
 
     def get_stats(self) -> dict[str, float]:
         """Counts of battles; ZeroDivisionError before the first has ended, as in SMAC."""
-        return self._battles.get_stats()
+        return self._battles.get_stats() | {"restarts": self.force_restarts}
 
-    def seed(self) -> int:
-        """The seed in use."""
+    @property
+    def living(self) -> NDArray[np.bool_]:
+        """Which agents are alive [n_agents]."""
+        units = self._battles.engine.units
+        alive: NDArray[np.bool_] = (units.alive & (units.health > 0))[0, : self.n_agents]
+        return alive
+
+    @property
+    def array_sizes(self) -> tuple[int, int]:
+        """True lengths of an observation and the state; the size queries tell SMAC's."""
+        return self._rules.obs_size, self._rules.state_size
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether the latest step ended the episode by its length alone."""
+        return self._timed_out
+
+    def action_name(self, action: int, agent_id: int = 0) -> str:
+        """An agent's action in words."""
+        return self._rules.action_name(action, agent_id)
+
+    @property
+    def battles_won(self) -> int:
+        """Battles won since the start."""
+        return int(self._rules.counters[0, WON])
+
+    @property
+    def battles_game(self) -> int:
+        """Battles that have ended since the start."""
+        return int(self._rules.counters[0, GAMES])
+
+    @property
+    def timeouts(self) -> int:
+        """Battles that were ended by the limit of their length."""
+        return int(self._rules.counters[0, TIMEOUTS])
+
+    @property
+    def max_reward(self) -> float:
+        """The return that `reward_scale` makes equal to `reward_scale_rate`."""
+        return float(self._rules.max_reward[0])
+
+    def fix_reward_scale(self) -> None:
+        """Keep the reward's scale right however often `reset` is called before the first episode has ended."""
+        self._rules.fix_reward_scale()
+
+    def require_running(self) -> None:
+        """NotRunningError unless an episode is running."""
+        self._rules.require_running()
+
+    def seed(self, seed: int | None = None) -> int:
+        """The seed in use; with an argument the random stream first restarts from it, and the next `reset` with it."""
+        if seed is not None:
+            self._seed = checked_seed(seed)
+            self._battles.engine.seed(0, self._seed)
         return self._seed
+
+    def full_restart(self) -> None:
+        """Restart the random stream from the seed, as restarting the game would; counted in `get_stats`."""
+        self._battles.engine.seed(0, self._seed)
+        self.force_restarts += 1
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """Copies of everything that changes, for `restore`."""
@@ -172,12 +250,23 @@ class StarCraft2Env:
         raise NotImplementedError("The embedded engine writes no replays yet; they come with a later version.")
 
     def render(self, mode: str = "human") -> None:
-        """Not part of this version."""
-        raise NotImplementedError("The embedded engine draws no pictures yet; they come with a later version.")
+        """The embedded engine opens no window; NotImplementedError says what there is instead."""
+        raise NotImplementedError(
+            "The embedded engine opens no window; record a replay and look at that (docs/skirmish-library.md)."
+        )
 
     def _observe(self) -> None:
         self._battles.observe(self._obs, self._state, self._avail)
 
     def _require_start(self) -> None:
         if not self._started:
-            raise RuntimeError("The battle has not begun: call reset() first.")
+            raise NotRunningError("The battle has not begun: call reset() first.")
+
+
+def checked_seed(seed: int | None) -> int:
+    """The seed, or a fresh one for None; SettingError for anything but whole numbers from 0."""
+    if seed is None:
+        return int(np.random.SeedSequence().generate_state(1)[0])
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise SettingError(f"seed must be a whole number of at least 0, not {seed!r}.")
+    return int(seed)

@@ -79,11 +79,11 @@ class Rules:
         self.n_battles, self.n_agents, self.n_enemies = n_battles, spec.n_agents, spec.n_enemies
         self.n_actions, self.obs_size, self.state_size = self.sizes.n_actions, self.sizes.obs, self.sizes.state
         self.episode_limit = spec.limit
-        self._layout, self._types = layout_of(spec, self.options), types_of(spec, self.options.corrected_rules)
-        self._pathing = np.array(spec.pathing, dtype=np.bool_, order="C")
+        self._layout, self.types = layout_of(spec, self.options), types_of(spec, self.options.corrected_rules)
+        self.pathing = np.array(spec.pathing, dtype=np.bool_, order="C")
         # SMAC mirrors the heights in y, and only them.
         height = spec.height if self.options.corrected_rules else spec.height[:, ::-1]
-        self._height = np.ascontiguousarray(height / 255)
+        self.height = np.ascontiguousarray(height / 255)
         n_units = spec.n_agents + spec.n_enemies
         self._scratch = (np.zeros((4, n_units)), np.zeros((3, n_units), np.int64), np.zeros((spec.n_agents, n_units)))
         self._all = np.ones(n_battles, dtype=np.bool_)
@@ -128,7 +128,7 @@ class Rules:
             return self._script(units, actions, rows)
         out = Orders.zeros(self.n_battles, self.n_agents)
         illegal = kernels.translate(
-            self._layout, self._types, self._pathing, units.type, units.x, units.y, units.health, units.alive,
+            self._layout, self.types, self.pathing, units.type, units.x, units.y, units.health, units.alive,
             self._rows(rows), self.over, chosen, self.last_action, *self._scratch[:2],
             out.kind, out.target, out.x, out.y,
         )  # fmt: skip
@@ -142,7 +142,7 @@ class Rules:
         out = Orders.zeros(self.n_battles, self.n_agents)
         played = np.array(actions, dtype=np.int64, order="C")
         stopped = kernels.play_heuristic(
-            self._layout, self._types, self._pathing, units.type, units.x, units.y, units.health, units.health_max,
+            self._layout, self.types, self.pathing, units.type, units.x, units.y, units.health, units.health_max,
             units.alive, self._rows(rows), self.over, played, self.last_action, self.targets, *self._scratch[:2],
             out.kind, out.target, out.x, out.y,
         )  # fmt: skip
@@ -156,7 +156,7 @@ class Rules:
         """Close a step after the units have moved: reward, end, counts and statistics."""
         out = StepResult.zeros(self.n_battles)
         kernels.settle(
-            self._layout, self._types, units.type, units.health, units.shield, units.alive, self._rows(rows),
+            self._layout, self.types, units.type, units.health, units.shield, units.alive, self._rows(rows),
             self.total, self.counted_dead, self.steps, self.max_reward, self.counters, self.over,
             out.reward, out.terminated, out.battle_won, out.dead_allies, out.dead_enemies, out.timeout,
         )  # fmt: skip
@@ -179,7 +179,7 @@ class Rules:
             if array.shape != (self.n_battles, *shape):
                 raise ValueError(f"{name} must have the shape {(self.n_battles, *shape)}, not {array.shape}.")
         kernels.observe(
-            self._layout, self._types, self._pathing, self._height, units.type, units.x, units.y,
+            self._layout, self.types, self.pathing, self.height, units.type, units.x, units.y,
             units.health, units.health_max, units.shield, units.energy, units.weapon_cooldown, units.alive,
             self.last_action, self.steps, self._rows(rows), *self._scratch, obs, state, avail,
         )  # fmt: skip
@@ -188,7 +188,7 @@ class Rules:
         """Who sees whom, [B, n, n + m]: allies by id, then enemies by id; never oneself."""
         visible = np.zeros((self.n_battles, self.n_agents, self.n_agents + self.n_enemies), dtype=np.bool_)
         kernels.see(
-            self._layout, self._types, units.type, units.x, units.y, units.health, units.health_max, units.shield,
+            self._layout, self.types, units.type, units.x, units.y, units.health, units.health_max, units.shield,
             units.alive, *self._scratch, visible,
         )  # fmt: skip
         return visible
@@ -250,6 +250,12 @@ class Rules:
             f"Agent {agent} of battle {battle} cannot take action {action} ({self.action_name(action, agent)}) in step "
             f"{int(self.steps[battle])}; available: {open_actions}."
         )
+
+    def require_running(self, rows: Bools | None = None) -> None:
+        """NotRunningError if no episode is running in one of the rows."""
+        stopped = np.flatnonzero(self.over & self._rows(rows))
+        if stopped.size:
+            raise self._not_running(int(stopped[0]))
 
     def _not_running(self, battle: int) -> NotRunningError:
         what = "has ended" if self.steps[battle] else "has not begun"

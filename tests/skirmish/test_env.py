@@ -6,7 +6,7 @@ import pytest
 from skirmish.env import StarCraft2Env
 from skirmish.maps import PLAYABLE, MapError
 from skirmish.options import SettingError
-from skirmish.rules import IllegalActionError
+from skirmish.rules import IllegalActionError, NotRunningError
 
 
 def play(env, seed, steps=None):
@@ -142,11 +142,113 @@ def test_what_cannot_be_is_said():
     with pytest.raises(SettingError, match='Did you mean "step_mul"'):
         StarCraft2Env(map_name="3m", step_mull=8)
     env = StarCraft2Env(map_name="3m", seed=1)
-    with pytest.raises(RuntimeError, match=r"call reset\(\) first"):
-        env.step([1, 1, 1])
+    for ask in (env.get_obs, env.get_state, env.get_avail_actions):
+        with pytest.raises(NotRunningError, match=r"call reset\(\) first"):
+            ask()
     with pytest.raises(ZeroDivisionError):
         env.get_stats()
     with pytest.raises(NotImplementedError, match="replays"):
         env.save_replay()
-    with pytest.raises(NotImplementedError, match="pictures"):
+    with pytest.raises(NotImplementedError, match="opens no window"):
         env.render()
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "1", True])
+def test_a_seed_is_a_whole_number_from_0(seed):
+    with pytest.raises(SettingError, match="seed must be a whole number of at least 0"):
+        StarCraft2Env(map_name="3m", seed=seed)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"profile": "libery"}, "must be multiplayer or liberty, not 'libery'. Did you mean \"liberty\"?"),
+        ({"build": "5.0"}, "must be 4.10 or 4.6.2"),
+        ({"threads": 0}, "must be at least 1"),
+        ({"enemy_medivac": "flee"}, "must be follow or "),
+        ({"profil": "liberty"}, 'Did you mean "profile"?'),
+    ],
+)
+def test_the_engines_arguments_are_checked(arguments, message):
+    with pytest.raises(SettingError) as caught:
+        StarCraft2Env(map_name="3m", **arguments)
+    assert message in str(caught.value)
+
+
+def snapshots_equal(a, b):
+    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize(
+    ("actions", "error", "message"),
+    [
+        ([1, 1], ValueError, "3m has 3 agents, but 2 actions were given"),
+        ([1, 9, 1], IllegalActionError, r"Agent 1 of battle 0 cannot take action 9 \(no such action\)"),
+        ([1, 1, -1], IllegalActionError, "Agent 2 of battle 0 cannot take action -1"),
+        ([1, 0, 1], IllegalActionError, r"cannot take action 0 \(no-op\) in step 2; available: 1, 2"),
+    ],
+)
+@pytest.mark.parametrize("scripted", [False, True])
+def test_wrong_actions_leave_the_battle_as_it_was(actions, error, message, scripted):
+    env = StarCraft2Env(map_name="3m", seed=1, heuristic_ai=scripted)
+    play(env, 1, steps=2)
+    before = env.snapshot()
+    if scripted and error is IllegalActionError:
+        env.step(actions)  # the script ignores them
+        return
+    with pytest.raises(error, match=message):
+        env.step(actions)
+    assert snapshots_equal(before, env.snapshot())
+    env.step([1, 1, 1])
+
+
+@pytest.mark.parametrize("arguments", [{}, {"heuristic_ai": True}])
+def test_a_step_outside_an_episode_is_refused_and_changes_nothing(arguments):
+    env = StarCraft2Env(map_name="3m", seed=1, **arguments)
+    with pytest.raises(NotRunningError, match="has not begun: call reset"):
+        env.step([1, 1, 1])
+    play(env, 3)
+    before = env.snapshot()
+    with pytest.raises(NotRunningError, match="has ended: call reset"):
+        env.step([0, 0, 0])
+    assert snapshots_equal(before, env.snapshot())
+    env.reset()
+    env.step([1, 1, 1])
+    assert env.get_stats()["battles_game"] == 1
+
+
+def test_an_agent_that_does_not_exist_is_named():
+    env = StarCraft2Env(map_name="3m", seed=1)
+    env.reset()
+    for ask in (env.get_obs_agent, env.get_avail_agent_actions, env.get_unit_by_id):
+        for agent in (-1, 3):
+            with pytest.raises(IndexError, match=rf"There is no agent {agent}; agents are numbered 0 to 2"):
+                ask(agent)
+
+
+def test_a_seed_given_later_plays_as_one_given_at_once():
+    late = StarCraft2Env(map_name="3m", seed=8)
+    play(late, 0)
+    assert late.seed(3) == late.seed() == 3
+    assert same(play(late, 5), play(StarCraft2Env(map_name="3m", seed=3), 5))
+
+
+def test_a_full_restart_begins_the_random_stream_again_and_is_counted():
+    env = StarCraft2Env(map_name="3m", seed=3)
+    first = play(env, 5)
+    env.full_restart()
+    assert same(first, play(env, 5))
+    assert env.get_stats()["restarts"] == 1
+
+
+# The official class's methods that do not talk to the game.
+METHODS = """reset step get_total_actions distance unit_shoot_range unit_sight_range unit_max_cooldown save_replay
+unit_max_shield can_move get_surrounding_points check_bounds get_surrounding_pathing get_surrounding_height get_obs_agent
+get_obs get_state get_state_dict get_ally_num_attributes get_enemy_num_attributes get_obs_enemy_feats_size
+get_obs_ally_feats_size get_obs_own_feats_size get_obs_move_feats_size get_obs_size get_state_size get_visibility_matrix
+get_unit_type_id get_avail_agent_actions get_avail_actions close seed render only_medivac_left get_unit_by_id get_stats
+get_env_info full_restart""".split()
+
+
+def test_the_method_set_is_smacs():
+    assert [name for name in METHODS if not callable(getattr(StarCraft2Env, name, None))] == []
