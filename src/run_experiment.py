@@ -199,7 +199,7 @@ def dry_run(made: plan.Plan, options: schedule.Options) -> int:
     for run in made.runs:
         print(run.command())
     done = sum(read_state(made.folder, run.key).phase == "done" for run in made.runs) if stored else 0
-    print(f"# {len(made.runs)} runs, {done} of them done, {options.jobs} at a time, in {outcome.shown(made.folder)}")
+    print(f"# {board.how_many(len(made.runs), options.jobs)}, {done} done, in {outcome.shown(made.folder)}")
     return 0
 
 
@@ -234,7 +234,7 @@ def carry_out(made: plan.Plan, options: schedule.Options, given: argparse.Namesp
     try:
         if plan.require_continuation(made) != len(made.runs):
             plan.store(made)
-        title = f"{made.name}: {len(made.runs)} runs, {options.jobs} at a time, in {outcome.shown(made.folder)}"
+        title = f"{made.name}: {board.how_many(len(made.runs), options.jobs)}, in {outcome.shown(made.folder)}"
         with board.board(title) as view:
             scheduler = schedule.Scheduler(made, options, view)
             with StopSignals(scheduler):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from types import TracebackType
 
+from rich import box
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
@@ -20,8 +21,15 @@ from experiments.schedule import Row
 LINE_SECONDS = 30.0  # between two plain lines
 PIPE_WIDTH = 160  # columns of a table that goes into a file
 FRAME = 7  # lines of the table that are not runs: heading, rules, totals, note
+WIDE = 90  # columns from which on elapsed times are shown
+COLUMNS = ("run", "state", "steps", "of", "win rate", "steps/s", "time", "left")
 STYLES = {"running": "bold cyan", "done": "green", "failed": "bold red", "interrupted": "yellow", "waiting": "dim"}
 ORDER = ("failed", "running", "interrupted", "waiting", "done")
+
+
+def how_many(n_runs: int, jobs: int) -> str:
+    """Return "1 run" or "12 runs, 4 at a time"."""
+    return "1 run" if n_runs == 1 else f"{n_runs:,} runs, {min(jobs, n_runs)} at a time"
 
 
 def duration(seconds: float | None) -> str:
@@ -51,7 +59,7 @@ def totals(rows: Sequence[Row], jobs: int) -> str:
     counts = Counter(row.phase for row in rows)
     parts = [f"{counts['done']} of {len(rows)} done"]
     parts += [f"{counts[phase]} {phase}" for phase in ("running", "waiting", "failed", "interrupted") if counts[phase]]
-    left = seconds_left(rows, jobs) if counts["running"] or counts["waiting"] else None
+    left = seconds_left(rows, jobs) if counts["running"] else None
     return ", ".join(parts) + (f"; at most {duration(left)} left" if left is not None else "")
 
 
@@ -63,38 +71,47 @@ def choose(rows: Sequence[Row], n_lines: int) -> list[Row]:
     return [rows[index] for index in sorted(by_weight[: max(1, n_lines)])]
 
 
-def table(rows: Sequence[Row], title: str = "") -> Table:
-    """Return the table of runs."""
-    made = Table(title=title, title_justify="left", header_style="bold", pad_edge=False)
-    made.add_column("run", overflow="fold", min_width=24)
-    for name in ("state", "steps", "of", "win rate", "steps/s", "time", "left"):
-        made.add_column(name, justify="left" if name == "state" else "right", no_wrap=True)
+def table(rows: Sequence[Row], title: str = "", width: int = PIPE_WIDTH) -> Table:
+    """Return the table of runs, without the column of elapsed times where `width` is small."""
+    columns = [name for name in COLUMNS if not (name == "time" and width < WIDE)]
+    made = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        left = name in ("run", "state")
+        made.add_column(name, justify="left" if left else "right", no_wrap=name != "run", overflow="fold")
     for row in rows:
-        made.add_row(*cells(row))
+        shown = cells(row)
+        made.add_row(*(shown[name] for name in columns))
     return made
 
 
-def cells(row: Row) -> list[Text | str]:
-    """Return one run's cells."""
-    begun = row.seconds > 0
-    running = row.phase == "running"
-    state = row.phase if not (running and row.t_env == 0) else "starting"
-    return [
-        row.run.key,
-        Text(state, style=STYLES[row.phase]),
-        f"{row.t_env:,}" if begun else "",
-        f"{row.t_max:,}",
-        "" if row.win_rate is None else f"{100 * row.win_rate:.0f} %",
-        f"{row.speed:,.0f}" if begun and row.speed else "",
-        duration(row.seconds) if begun else "",
-        duration(row.seconds_left) if running and row.t_env else "",
-    ]
+def cells(row: Row) -> dict[str, Text | str]:
+    """Return one run's cells by column."""
+    begun, running = row.seconds > 0, row.phase == "running"
+    state = "starting" if running and row.t_env == 0 else row.phase
+    return {
+        "run": row.run.key,
+        "state": Text(f"{state:<11}", style=STYLES[row.phase]),
+        "steps": f"{row.t_env:,}" if begun else "",
+        "of": compact(row.t_max),
+        "win rate": "" if row.win_rate is None else f"{100 * row.win_rate:.0f} %",
+        "steps/s": f"{row.speed:,.0f}" if begun and row.speed else "",
+        "time": duration(row.seconds) if begun else "",
+        "left": duration(row.seconds_left) if running and row.t_env else "",
+    }
+
+
+def compact(steps: int) -> str:
+    """Return a number of steps as it would be typed: 10k, 2.05M."""
+    for unit, size in (("M", 1_000_000), ("k", 1000)):
+        if steps >= size:
+            return f"{steps / size:.4g}{unit}"
+    return str(steps)
 
 
 def print_table(rows: Sequence[Row], title: str, jobs: int = 1) -> None:
     """Print the table once, whole."""
     console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
-    console.print(table(rows, title))
+    console.print(table(rows, title, console.width))
     console.print(totals(rows, jobs), highlight=False)
 
 
@@ -117,7 +134,8 @@ class LiveBoard:
     ) -> None:
         # what stays on the screen is the whole table, however long
         self._live.vertical_overflow = "visible"
-        self._live.update(Group(table(self._rows, self._title), totals(self._rows, self._jobs)), refresh=True)
+        whole = table(self._rows, self._title, self._console.width)
+        self._live.update(Group(whole, totals(self._rows, self._jobs)), refresh=True)
         self._live.stop()
 
     def event(self, text: str) -> None:
@@ -133,7 +151,7 @@ class LiveBoard:
         lines = [Text(totals(rows, jobs) + (f"; {hidden} not shown" if hidden else ""))]
         if note:
             lines.append(Text(note, style="yellow"))
-        self._live.update(Group(table(shown, self._title), *lines), refresh=True)
+        self._live.update(Group(table(shown, self._title, self._console.width), *lines), refresh=True)
 
 
 class PlainBoard:

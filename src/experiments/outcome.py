@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -44,7 +45,7 @@ def _print_results(plan: Plan) -> None:
     compared = study.gather(found, metric, group_by=list(plan.setting.sweep))
     details = tables.details(compared)
     shown = [number for number, column in enumerate(details.columns) if column in COLUMNS]
-    made = Table(title=details.title, title_justify="left", header_style="bold", pad_edge=False)
+    made = Table(title=details.title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for number in shown:
         made.add_column(details.columns[number], justify="left" if number < details.labels else "right")
     for number, row in enumerate(details.rows):

@@ -151,14 +151,12 @@ def _scenarios(names: Sequence[str], config: Mapping[str, Any]) -> list[str]:
         return [str(config["env_args"]["map_name"])]
     if config["env"] != "sc2":  # another environment's maps are its own business
         return list(names)
-    from skirmish.maps import PLAYABLE
+    from skirmish.maps import MapError, resolve_maps
 
-    for name in names:
-        if name not in PLAYABLE:
-            close = difflib.get_close_matches(name, PLAYABLE, n=1, cutoff=0.5)
-            hint = f' Did you mean "{close[0]}"?' if close else ""
-            raise UserError(f'There is no map "{name}".{hint} Known: {", ".join(PLAYABLE)}.')
-    return list(names)
+    try:
+        return resolve_maps(names)
+    except MapError as error:
+        raise UserError(str(error)) from None
 
 
 def _run(

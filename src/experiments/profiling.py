@@ -19,6 +19,8 @@ from typing import Any
 from configuration import ROOT
 
 N_FUNCTIONS = 20
+N_PARTS = 15
+BUILT_IN = "~"  # the file of functions without one
 
 # phase -> (file, function) whose calls from (caller's file, function) it consists of; time is counted with all it calls
 Function = tuple[str, str]
@@ -61,7 +63,9 @@ def report(path: Path) -> str:
     stats = pstats.Stats(str(path))
     total = float(stats.total_tt)  # type: ignore[attr-defined]
     lines = [f"Where the {total:.1f} s of the run went (under the profiler, which slows Python down):", ""]
-    lines += _table([(share.name, share.seconds) for share in phases(stats, total)], total)
+    lines += _table(phases(stats, total), total)
+    lines += ["", "The same by the code that was at work, built-in functions counted to their callers:", ""]
+    lines += _table(parts(stats)[:N_PARTS], total)
     lines += ["", f"The {N_FUNCTIONS} functions that took most time themselves:", ""]
     lines += [f"{'seconds':>9}  {'calls':>9}  function"]
     lines += [f"{seconds:9.2f}  {calls:9,}  {name}" for name, seconds, calls in slowest(stats)]
@@ -102,6 +106,31 @@ def _matches(key: Entry, function: Function) -> bool:
     return key[2] == name and f"src/{path}" in key[0].replace("\\", "/")
 
 
+def parts(stats: pstats.Stats) -> list[Share]:
+    """Return the own time of every part of the program, the largest first: our folders, libraries, the language."""
+    entries = stats.stats  # type: ignore[attr-defined]
+    seconds: dict[str, float] = {}
+    for key, (_, _, own, _, callers) in entries.items():
+        if key[0] == BUILT_IN and callers:
+            for who, times in callers.items():
+                seconds[_part(who[0])] = seconds.get(_part(who[0]), 0.0) + times[2]
+        else:
+            seconds[_part(key[0])] = seconds.get(_part(key[0]), 0.0) + own
+    return sorted((Share(name, spent) for name, spent in seconds.items()), key=lambda share: -share.seconds)
+
+
+def _part(file: str) -> str:
+    path = Path(file)
+    if path.is_relative_to(ROOT / "src"):
+        folders = path.relative_to(ROOT / "src").parts
+        return f"src/{folders[0]}"
+    if "site-packages" in path.parts:
+        return path.parts[path.parts.index("site-packages") + 1].removesuffix(".py")
+    if file.startswith("<frozen importlib"):
+        return "imports"
+    return "built-in functions" if file == BUILT_IN else "Python's own library"
+
+
 def slowest(stats: pstats.Stats) -> list[tuple[str, float, int]]:
     """Return (function, own seconds, calls) of the functions that took most time themselves."""
     entries = stats.stats  # type: ignore[attr-defined]
@@ -111,7 +140,7 @@ def slowest(stats: pstats.Stats) -> list[tuple[str, float, int]]:
 
 def _shown(key: Entry) -> str:
     file, line, name = key
-    if file == "~":
+    if file == BUILT_IN:
         return name  # built in
     path = Path(file)
     if path.is_relative_to(ROOT / "src"):
@@ -120,10 +149,11 @@ def _shown(key: Entry) -> str:
     return f"{shortened}:{line} {name}"
 
 
-def _table(rows: Sequence[tuple[str, float]], total: float) -> list[str]:
-    width = max(len(name) for name, _ in rows)
+def _table(shares: Sequence[Share], total: float) -> list[str]:
+    width = max(len(share.name) for share in shares)
     return [
-        f"  {name:<{width}}  {seconds:8.2f} s  {100 * seconds / total if total else 0:5.1f} %" for name, seconds in rows
+        f"  {share.name:<{width}}  {share.seconds:8.2f} s  {100 * share.seconds / total if total else 0:5.1f} %"
+        for share in shares
     ]
 
 

@@ -191,6 +191,8 @@ def split_overrides(words: Sequence[str]) -> dict[str, str]:
         key, equals, text = (part.strip() for part in word.partition("="))
         if word == "with":
             continue
+        if word.startswith("--"):
+            raise UserError(f'{word} stands after "--", where settings for every run are; options come before it.')
         if not (key and equals and text):
             raise UserError(f'"{word}" is not of the form key=value; after "--" come settings for every run.')
         if key in result:
