@@ -122,7 +122,10 @@ def _varies(x: Array, y: Array) -> Array:
 def _welch(x: Array, y: Array) -> Array:
     p, rows = np.full(len(x), np.nan), _varies(x, y)
     if rows.any():
-        p[rows] = stats.ttest_ind(x[rows], y[rows], axis=1, equal_var=False).pvalue
+        moments = [
+            m for side in (x[rows], y[rows]) for m in (side.mean(axis=1), side.std(axis=1, ddof=1), side.shape[1])
+        ]
+        p[rows] = stats.ttest_ind_from_stats(*moments, equal_var=False).pvalue
     return p
 
 
