@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import re
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from analysis import plots, plots_suite
-from analysis.plot_style import INK, metric_name, style, threshold_name
+from analysis.plot_style import INK, WIDTH, metric_name, style, threshold_name
 from analysis.study import Study
 
 
@@ -44,7 +45,10 @@ class Picture:
         svg = re.sub(r'\bid="', f'id="{self.name}-', svg)
         svg = re.sub(r'(xlink:href="|url\()#', rf"\1#{self.name}-", svg)
         svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-        label = f'role="img" aria-label="{self.title}" '
+        share = 100 * self.figure.get_figwidth() / WIDTH
+        svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
+        svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
+        label = f'role="img" aria-label="{html.escape(self.title)}" style="width: {share:.0f}%" '
         return svg.replace("<svg ", f"<svg {label}", 1)
 
     def close(self) -> None:
@@ -95,7 +99,7 @@ def draw(study: Study, statistic: str = "mean") -> Iterator[Picture]:
     if (improvement := plots_suite.improvement(study)) is not None:
         caption = (
             f"Probability that a run of the first algorithm has a higher final {name} than a run of the second on the "
-            "same map, ties counting half, mean over the maps both were run on, with the 95 % interval. 50 %: no difference."
+            "same map, ties counting half: mean over the maps both were run on, 95 % interval. 50 %: no difference."
         )
         yield Picture("improvement", "Probability of improvement", caption, improvement)
     if (cost := plots.cost(study)) is not None:

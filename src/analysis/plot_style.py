@@ -78,6 +78,10 @@ class Look:
     marker: str
     line: Any
 
+    def curve(self, every: int) -> dict[str, Any]:
+        """Return how a curve is drawn, with a marker at every so many points."""
+        return {"color": self.colour, "linestyle": self.line, "marker": self.marker, "markevery": max(1, every)}
+
 
 def looks(algorithms: Iterable[str]) -> dict[str, Look]:
     """Return a look for every algorithm: fixed for those we know, from what is left for the others, none twice."""
@@ -111,13 +115,18 @@ def step_axis(axes: Axes) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(steps_text))
 
 
-def panels(count: int, height: float, columns: int = 3, width: float = WIDTH, **options: Any) -> tuple[Any, list[Axes]]:
-    """Return a figure with `count` panels in rows of at most `columns`, the surplus ones removed."""
+def panels(
+    count: int, height: float, columns: int = 3, width: float = WIDTH, extra: float = 0.6, **options: Any
+) -> tuple[Any, list[Axes]]:
+    """Return a figure with `count` panels in rows of at most `columns`, the surplus ones removed.
+
+    `height` of a row and `extra` for the key and the axis' name, in inches.
+    """
     columns = 2 if count == 4 and columns == 3 else min(columns, count)
     rows = -(-count // columns)
     if count == 1:
         width = min(width, 4.6)
-    figure, grid = plt.subplots(rows, columns, figsize=(width, height * rows), squeeze=False, **options)
+    figure, grid = plt.subplots(rows, columns, figsize=(width, height * rows + extra), squeeze=False, **options)
     flat: Sequence[Axes] = list(grid.flat)
     for axes in flat[count:]:
         axes.remove()

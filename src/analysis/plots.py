@@ -45,7 +45,7 @@ SINGLE_RUNS = 300  # up to so many runs in all are drawn one by one, thin
 def learning_curves(study: Study, statistic: str = "mean") -> Figure:
     """A panel per map: the mean (or IQM, median) of the runs with its 95 % bootstrap band, single runs thin."""
     with style():
-        figure, axes = panels(len(study.maps), 2.1 if len(study.maps) > 1 else 2.9, sharey=True)
+        figure, axes = panels(len(study.maps), 1.8 if len(study.maps) > 2 else 2.3, sharey=True)
         look = looks(study.algorithms)
         for panel, map_name in zip(axes, study.maps, strict=True):
             for algorithm in study.algorithms:
@@ -74,8 +74,7 @@ def _curve(panel: Axes, runs: Sequence[Run], look: Look, statistic: str, *, sing
         for run in runs:
             panel.plot(run.steps, run.values, color=look.colour, linewidth=0.5, alpha=0.35, zorder=1)
     whole = band.runs == len(runs)
-    line: dict[str, Any] = {"color": look.colour, "linestyle": look.line, "marker": look.marker, "markevery": max(1, GRID // 8)}
-    panel.plot(grid[whole], band.value[whole], label=runs[0].algorithm, zorder=3, **line)
+    panel.plot(grid[whole], band.value[whole], label=runs[0].algorithm, zorder=3, **look.curve(GRID // 8))
     if len(runs) > 1:
         limits: dict[str, Any] = {"color": look.colour, "alpha": 0.18, "linewidth": 0, "zorder": 2}
         panel.fill_between(grid[whole], band.low[whole], band.high[whole], **limits)
@@ -93,7 +92,7 @@ def sample_efficiency(study: Study) -> Figure:
     """
     with style():
         rows = len(study.algorithms)
-        figure, axes = panels(len(study.maps), 0.62 + 0.27 * max(rows, 2), sharey=True)
+        figure, axes = panels(len(study.maps), 0.55 + 0.25 * rows, sharey=True)
         look = looks(study.algorithms)
         for panel, map_name in zip(axes, study.maps, strict=True):
             for row, algorithm in enumerate(study.algorithms):

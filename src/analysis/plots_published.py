@@ -11,13 +11,24 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from analysis import published, statistics
-from analysis.plot_style import GREY, Look, draw_key, looks, panels, steps_text, style, value_axis
+from analysis.plot_style import (
+    GREY,
+    INK,
+    Look,
+    draw_key,
+    in_first_column,
+    looks,
+    panels,
+    steps_text,
+    style,
+    value_axis,
+)
 from analysis.study import HEADLINE, Study
 
 CAPTION = (
-    "Filled, with the 95 % interval: ours, at the last step of the longest run. Hollow in the same colour: published "
-    "for the same method; grey: for other methods. Published figures were mostly played in StarCraft II, for other numbers of "
-    "steps (logarithmic axis), and are medians or means as their sources say: put beside ours, not compared with them."
+    "Filled, with the 95 % interval: ours, at the last step of the longest run. Hollow, in the same colour: published "
+    "for the same method; grey: for others. Published figures were mostly played in StarCraft II, for other numbers of "
+    "steps (the axis is logarithmic), and are medians or means as their sources say: put beside ours, not compared."
 )
 
 
@@ -34,7 +45,7 @@ def beside_published(study: Study) -> Figure | None:
     if not maps:
         return None
     with style():
-        figure, axes = panels(len(maps), 2.1 if len(maps) > 1 else 2.9, sharey=True, sharex=True)
+        figure, axes = panels(len(maps), 1.8 if len(maps) > 2 else 2.3, sharey=True, sharex=True)
         look = looks(study.algorithms)
         for panel, map_name in zip(axes, maps, strict=True):
             _published_points(panel, map_name, look)
@@ -51,7 +62,7 @@ def beside_published(study: Study) -> Figure | None:
         figure.supxlabel("environment steps", fontsize=8.5)
         own = [Line2D([], [], color=s.colour, marker=s.marker, linestyle="", label=name) for name, s in look.items()]
         hollow: dict[str, Any] = {"marker": "o", "linestyle": "", "markerfacecolor": "none"}
-        own.append(Line2D([], [], color="black", label="published, same method", **hollow))
+        own.append(Line2D([], [], color=INK, label="published, same method", **hollow))
         own.append(Line2D([], [], color=GREY, marker=".", linestyle="", label="published, other methods"))
         draw_key(figure, own)
         return figure

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from analysis import statistics
+from analysis.pairs import improvements
 from analysis.plot_style import (
     GREY,
     THIN,
@@ -48,8 +48,7 @@ def suite_curve(study: Study, statistic: str = "iqm") -> Figure | None:
             held = {m: [run.won for run in runs] for m, runs in tasks.items()}
             estimate = statistics.suite_band(curves, grid, statistic, held)
             own = look[algorithm]
-            line: dict[str, Any] = {"color": own.colour, "linestyle": own.line, "marker": own.marker, "markevery": GRID // 8}
-            panel.plot(grid, estimate.value, label=algorithm, **line)
+            panel.plot(grid, estimate.value, label=algorithm, **own.curve(GRID // 8))
             panel.fill_between(grid, estimate.low, estimate.high, color=own.colour, alpha=0.18, linewidth=0)
         draw_threshold(panel, study, vertical=False)
         value_axis(panel, study, "y")
@@ -91,37 +90,23 @@ def performance_profiles(study: Study) -> Figure:
 def improvement(study: Study) -> Figure | None:
     """Draw, for every pair, the probability that a run of the first beats a run of the second on the same map.
 
-    None with fewer than two algorithms that share a map.
+    None with fewer than two algorithms that share a map; at most `PAIRS` of them.
     """
-    pairs = improvement_pairs(study)
-    if not pairs:
+    pairs = improvements(study).head(PAIRS)
+    if pairs.empty:
         return None
     with style():
-        figure, (panel,) = panels(1, 0.75 + 0.3 * len(pairs))
+        figure, (panel,) = panels(1, 0.3 * len(pairs), extra=0.6)
         look = looks(study.algorithms)
-        for row, (first, second, maps) in enumerate(pairs):
-            a, b = study.finals(first, maps), study.finals(second, maps)
-            estimate = statistics.probability_of_improvement(a, b)
-            own = look[first]
-            if estimate.low is not None and estimate.high is not None:
-                panel.plot([estimate.low, estimate.high], [row, row], color=own.colour, linewidth=1.6)
-            panel.plot(estimate.value, row, own.marker, color=own.colour, markersize=6)
+        for row, pair in enumerate(pairs.itertuples()):
+            own = look[str(pair.a)]
+            panel.plot([pair.low, pair.high], [row, row], color=own.colour, linewidth=1.6)
+            panel.plot(pair.probability, row, own.marker, color=own.colour, markersize=6)
         panel.axvline(0.5, color=GREY, linewidth=THIN, linestyle=(0, (2, 2)), zorder=0.5)
-        panel.set_yticks(range(len(pairs)), [f"{first} > {second}" for first, second, _ in pairs])
+        panel.set_yticks(range(len(pairs)), [f"{pair.a} > {pair.b}" for pair in pairs.itertuples()])
         panel.set_ylim(len(pairs) - 0.5, -0.5)
         panel.set_xlim(-0.03, 1.03)
         panel.xaxis.set_major_formatter(PercentFormatter(1.0))
         panel.grid(visible=False, axis="y")
         panel.set_xlabel("probability of improvement")
         return figure
-
-
-def improvement_pairs(study: Study) -> list[tuple[str, str, list[str]]]:
-    """Return (better, other, their common maps) for the pairs of algorithms, the one with the higher mean first."""
-    pairs = []
-    for first, second in combinations(study.algorithms, 2):
-        maps = [m for m in study.maps if study.group(first, m) and study.group(second, m)]
-        if maps:
-            means = [np.mean([v.mean() for v in study.finals(a, maps).values()]) for a in (first, second)]
-            pairs.append((first, second, maps) if means[0] >= means[1] else (second, first, maps))
-    return pairs[:PAIRS]

@@ -31,6 +31,7 @@ PROBLEMS_SHOWN = 30
 HEADINGS = {
     "details": "Map by map",
     "steps": "On the way",
+    "costs": "Cost",
     "pairs": "Pairs, map by map",
     "improvement": "Pairs, all maps",
     "published": "Published results",
@@ -96,8 +97,8 @@ def write_study(study: Study, out: Path, options: Options, *, page: bool = True)
 
 def make_tables(study: Study, options: Options) -> list[Table]:
     """Return the tables of a study, the summary first."""
-    found = [tables.summary(study), tables.details(study), tables.on_the_way(study)]
-    found += [tables.pairs(study), tables.suite_pairs(study)]
+    found: list[Table | None] = [tables.summary(study), tables.details(study), tables.on_the_way(study)]
+    found += [tables.costs(study), tables.pairs(study), tables.suite_pairs(study)]
     if options.published:
         found.append(published_table(study))
     return [table for table in found if table is not None]
@@ -132,7 +133,7 @@ def _page(study: Study, options: Options, all_tables: Sequence[Table], parts: Se
         ("runs", "Runs", _runs(study)),
         ("made", "How this page was made", _made(study, options)),
     ]
-    links = "".join(f'<a href="#{name}">{html.escape(heading)}</a>' for name, heading, _ in sections)
+    links = " ".join(f'<a href="#{name}">{html.escape(heading)}</a>' for name, heading, _ in sections)
     body = "".join(
         f'<section id="{name}"><h2>{html.escape(heading)}</h2>{text}</section>' for name, heading, text in sections
     )
@@ -226,8 +227,8 @@ def _settings(study: Study) -> str:
             values.setdefault(" or ".join(texts), []).append(group)
         groups = [f"{value} ({_groups(names, study)})" for value, names in values.items()]
         rows.append([key, "; ".join(groups)])
-    table = Table("settings", "Keys not named here had one value in all runs", ["key", "values"], rows, 2)
-    return f'<div class="settings">{table.html()}</div>'
+    title = "Keys not named here had one value in all runs"
+    return Table("settings", title, ["key", "values"], rows, 1, texts=["values"]).html()
 
 
 def _groups(names: Sequence[str], study: Study) -> str:
@@ -254,9 +255,9 @@ def _made(study: Study, options: Options) -> str:
     return (
         f"<p>From the records in {html.escape(sources)}, by</p>"
         f"<pre>{html.escape(options.command)}</pre>"
-        f"<p>Python {platform.python_version()}, {html.escape(libraries)}. The bootstrap's random numbers are seeded: the "
-        "same records give the same page. Figures as PNG and PDF lie in figures/, the tables as LaTeX, Markdown and CSV "
-        "beside this page.</p>"
+        f"<p>Python {platform.python_version()}, {html.escape(libraries)}. The bootstrap's random numbers are seeded: "
+        "the same records give the same page. Figures as PNG and PDF lie in figures/, the tables as LaTeX, Markdown "
+        "and CSV beside this page.</p>"
     )
 
 

@@ -46,8 +46,8 @@ BOOKKEEPING = frozenset(
 class Run:
     """One run: its curve `values` over `steps` [tests], and what follows from it.
 
-    `seed`: -1 where none was recorded. `final`: mean of the last tests. `reach`: when the threshold was reached for good
-    (censored if not). `won`: it ended because its tests had reached `stop_win_rate`; its curve is held beyond.
+    `seed`: -1 where none was recorded. `final`: mean of the last tests. `reach`: when the threshold was reached, or
+    that it was not (censored). `won`: it ended because its tests had reached `stop_win_rate`; its curve is held beyond.
     Costs are NaN where not recorded.
     """
 
@@ -66,6 +66,7 @@ class Run:
     episodes_to_reach: float
     wall_s: float
     cpu_s: float
+    episodes: float
     peak_memory_mib: float
     gpu_memory_mib: float
 
@@ -314,6 +315,7 @@ def _run(row: Any, curve: Curve, costs: Mapping[str, Any], threshold: float, sus
         episodes_to_reach=spent[2],
         wall_s=wall_s,
         cpu_s=cpu_s,
+        episodes=float(costs["episode"][row.run_id][1][-1]) if row.run_id in costs["episode"] else float("nan"),
         peak_memory_mib=_number(row.peak_memory_mib),
         gpu_memory_mib=_number(row.gpu_memory_mib),
     )

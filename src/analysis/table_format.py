@@ -29,7 +29,8 @@ LATEX = {
 class Table:
     """Rows of text under headings; the first `labels` columns name a row, the others hold its numbers.
 
-    `rule_before`: numbers of the rows before which a line is drawn. `notes`: sentences below the table.
+    `rule_before`: numbers of the rows before which a line is drawn. `notes`: sentences below the table. `texts`:
+    columns of words, left aligned and broken into lines where they are long.
     """
 
     name: str
@@ -39,11 +40,12 @@ class Table:
     labels: int = 1
     rule_before: list[int] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
 
     def markdown(self) -> str:
         """Return the table with its title and notes in GitHub's Markdown."""
         cells = [[_markdown(cell) for cell in row] for row in [self.columns, *self.rows]]
-        aligns = ["---" if number < self.labels else "---:" for number in range(len(self.columns))]
+        aligns = ["---:" if kind == "n" else "---" for kind in self._kinds()]
         lines = ["| " + " | ".join(row) + " |" for row in [cells[0], aligns, *cells[1:]]]
         notes = ["", *(f"* {note}" for note in self.notes)] if self.notes else []
         return "\n".join([f"**{self.title}**", "", *lines, *notes]) + "\n"
@@ -56,7 +58,7 @@ class Table:
             if number in self.rule_before:
                 body.append(r"\midrule")
             body.append(" & ".join(_latex(cell) for cell in row) + r" \\")
-        aligns = "l" * self.labels + "r" * (len(self.columns) - self.labels)
+        aligns = "".join({"n": "r", "t": "p{3.2cm}", "": "l"}[kind] for kind in self._kinds())
         notes = [r"\par\smallskip\footnotesize " + " ".join(_latex(note) for note in self.notes)] if self.notes else []
         return "\n".join(
             [
@@ -78,6 +80,11 @@ class Table:
             ]
         )
 
+    def _kinds(self) -> list[str]:
+        """Return "" for a column of labels, "t" for one of words, "n" for one of numbers."""
+        named = enumerate(self.columns)
+        return ["" if number < self.labels else "t" if name in self.texts else "n" for number, name in named]
+
     def csv(self) -> str:
         """Return the table as comma-separated values."""
         text = io.StringIO()
@@ -86,9 +93,10 @@ class Table:
 
     def html(self) -> str:
         """Return the table as HTML in a box that scrolls sideways."""
-        head = _row(self.columns, self.labels, "th", "")
+        kinds = self._kinds()
+        head = _row(self.columns, kinds, "th", "")
         rows = [
-            _row(row, self.labels, "td", ' class="rule"' if number in self.rule_before else "")
+            _row(row, kinds, "td", ' class="rule"' if number in self.rule_before else "")
             for number, row in enumerate(self.rows)
         ]
         notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
@@ -98,9 +106,9 @@ class Table:
         return f'<div class="wide">{table}</div>{below}'
 
 
-def _row(cells: Sequence[str], labels: int, tag: str, attributes: str) -> str:
-    kinds = ["" if number < labels else " class=n" for number in range(len(cells))]
-    texts = [f"<{tag}{kind}>{html.escape(cell)}</{tag}>" for kind, cell in zip(kinds, cells, strict=True)]
+def _row(cells: Sequence[str], kinds: Sequence[str], tag: str, attributes: str) -> str:
+    classes = [f' class="{kind}"' if kind else "" for kind in kinds]
+    texts = [f"<{tag}{kind}>{html.escape(cell)}</{tag}>" for kind, cell in zip(classes, cells, strict=True)]
     return f"<tr{attributes}>{''.join(texts)}</tr>"
 
 

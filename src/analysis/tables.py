@@ -6,12 +6,13 @@ Shares of episodes are written in per cent. An interval is a 95 % bootstrap inte
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis import statistics, thresholds
+from analysis.pairs import improvements
 from analysis.plot_style import metric_name, threshold_name
 from analysis.study import Run, Study
 from analysis.table_format import Table
@@ -70,50 +71,76 @@ def seeds_sentence(study: Study) -> str:
 
 
 def details(study: Study) -> Table:
-    """Return a row per map and algorithm: final values, steps, seconds and CPU-seconds to the threshold, memory."""
+    """Return a row per map and algorithm: final values, area under the curve, steps to the threshold."""
+    timed = bool(np.isfinite(study.threshold))
+    columns = ["map", "algorithm", "seeds", "mean [95 %]", "median", "range", "area"]
+    notes = ["area: mean height of the learning curve, as far as every run on the map went."]
+    if timed:
+        columns += ["reached", "steps [95 %]"]
+        notes.append(
+            f"reached: runs with {threshold_name(study)}; steps: Kaplan-Meier median until then, in which a run that "
+            "did not get there counts as later than it ended; > and a number: the median was not reached by then; a "
+            "question mark: these runs set no bound."
+        )
+    rows, rules = _grouped(study, lambda runs: _detail_cells(study, runs, timed))
+    title = f"{metric_name(study.metric).capitalize()}, map by map"
+    return Table("details", title, columns, rows, 2, rules, notes)
+
+
+def _grouped(study: Study, cells: Callable[[Sequence[Run]], list[str]]) -> tuple[list[list[str]], list[int]]:
+    """Return a row per map and algorithm that has runs, and the numbers of the rows that begin a map."""
     rows: list[list[str]] = []
     rules: list[int] = []
     for map_name in study.maps:
         if rows:
             rules.append(len(rows))
         for algorithm in study.algorithms:
-            runs = study.group(algorithm, map_name)
-            if runs:
-                rows.append([map_name, algorithm, str(len(runs)), *_detail_cells(study, runs)])
-    columns = ["map", "algorithm", "seeds", "mean [95 %]", "median", "range", "area"]
-    if np.isfinite(study.threshold):
-        columns += ["reached", "steps [95 %]", "seconds", "CPU-seconds"]
-    columns += ["run, s", "run, CPU-s", "peak MiB"]
-    notes = [
-        "area: mean height of the learning curve, as far as every run on the map went. "
-        "run: the median run's whole cost; peak: the largest of all runs."
-    ]
-    if np.isfinite(study.threshold):
-        notes.insert(
-            0,
-            f"reached: runs with {threshold_name(study)}; steps, seconds, CPU-seconds: Kaplan-Meier medians until "
-            f"then, where a run that did not get there counts as later than it ended; {DASH}: median not reached.",
-        )
-    return Table("details", f"{metric_name(study.metric).capitalize()} and cost", columns, rows, 2, rules, notes)
+            if runs := study.group(algorithm, map_name):
+                rows.append([map_name, algorithm, *cells(runs)])
+    return rows, rules
 
 
-def _detail_cells(study: Study, runs: Sequence[Run]) -> list[str]:
+def _detail_cells(study: Study, runs: Sequence[Run], timed: bool) -> list[str]:
     finals = [run.final for run in runs]
     end = study.common_end(runs[0].map)
     areas = [statistics.area_under_curve(*run.curve, end, run.won) for run in runs]
     cells = [
+        str(len(runs)),
         _mean(study, runs),
         value_text(study, float(np.median(finals))),
         f"{value_text(study, min(finals))} to {value_text(study, max(finals))}",
         value_text(study, float(np.mean(areas))),
     ]
-    if np.isfinite(study.threshold):
-        reached = [not run.reach.censored for run in runs]
-        cells += [f"{sum(reached)}/{len(runs)}", steps_median(runs)]
+    if timed:
+        cells += [f"{sum(not run.reach.censored for run in runs)}/{len(runs)}", steps_median(runs)]
+    return cells
+
+
+def costs(study: Study) -> Table | None:
+    """Return what the runs cost, to the threshold and in all; None where no cost was recorded."""
+    if not any(np.isfinite(run.wall_s) or np.isfinite(run.peak_memory_mib) for run in study.runs):
+        return None
+    timed = bool(np.isfinite(study.threshold))
+    columns = ["map", "algorithm", *(["seconds to it", "CPU-seconds to it", "episodes to it"] if timed else [])]
+    columns += ["seconds", "CPU-seconds", "peak memory, MiB", "GPU memory, MiB"]
+    notes = ["seconds, CPU-seconds: of the median run, from its start to its end; memory: the largest of all runs."]
+    if timed:
+        notes.insert(0, f"to it: Kaplan-Meier median to {threshold_name(study)}; {DASH}: not reached or not recorded.")
+    rows, rules = _grouped(study, lambda runs: _cost_cells(runs, timed))
+    kept = [number for number in range(len(columns)) if number < 2 or any(row[number] != DASH for row in rows)]
+    rows = [[row[number] for number in kept] for row in rows]
+    return Table("costs", "Cost", [columns[number] for number in kept], rows, 2, rules, notes)
+
+
+def _cost_cells(runs: Sequence[Run], timed: bool) -> list[str]:
+    cells = []
+    if timed:
         cells.append(_cost_to_reach(runs, "seconds_to_reach", "wall_s"))
         cells.append(_cost_to_reach(runs, "cpu_seconds_to_reach", "cpu_s"))
+        cells.append(_cost_to_reach(runs, "episodes_to_reach", "episodes"))
     cells += [_median([run.wall_s for run in runs]), _median([run.cpu_s for run in runs])]
-    return [*cells, _largest([run.peak_memory_mib for run in runs])]
+    on_gpu = [run.gpu_memory_mib or math.nan for run in runs]
+    return [*cells, _largest([run.peak_memory_mib for run in runs]), _largest(on_gpu)]
 
 
 def steps_median(runs: Sequence[Run]) -> str:
@@ -162,7 +189,7 @@ def pairs(study: Study) -> Table | None:
 
 def suite_pairs(study: Study) -> Table | None:
     """Return the probability of improvement of every pair over the maps both were run on; None with one algorithm."""
-    frame = statistics.probability_matrix({a: study.finals(a) for a in study.algorithms})
+    frame = improvements(study)
     if frame.empty:
         return None
     rows = []
@@ -186,30 +213,27 @@ def on_the_way(study: Study, at: Sequence[float] = ()) -> Table:
     longest = max(run.steps[-1] for run in study.runs)
     at = list(at) or round_steps(longest)
     timed = bool(np.isfinite(study.threshold))
-    rows: list[list[str]] = []
-    rules: list[int] = []
-    for map_name in study.maps:
-        if rows:
-            rules.append(len(rows))
-        for algorithm in study.algorithms:
-            if runs := study.group(algorithm, map_name):
-                each = [_each_seed(runs)] if timed else []
-                rows.append([map_name, algorithm, *each, *(_value_at(study, runs, step) for step in at)])
+
+    def cells(runs: Sequence[Run]) -> list[str]:
+        return [*([_each_seed(runs)] if timed else []), *(_value_at(study, runs, step) for step in at)]
+
+    rows, rules = _grouped(study, cells)
     columns = ["map", "algorithm", *(["steps, each seed"] if timed else []), *(f"at {step:,.0f}" for step in at)]
     notes = [
-        f"Mean {metric_name(study.metric)} at a step, in proportion between two tests; a run that stopped because it had "
-        f"won keeps its last one. (n): of so many runs, the others had ended before; {DASH}: all had."
+        f"Mean {metric_name(study.metric)} at a step, in proportion between two tests; a run that stopped because it "
+        f"had won keeps its last one. (n): of so many runs, the others had ended before; {DASH}: all had."
     ]
     if timed:
         notes.insert(0, f"Steps to {threshold_name(study)}; > and a number: not reached when the run ended there.")
-    return Table("steps", "On the way: steps of each seed, and values at some steps", columns, rows, 2, rules, notes)
+    title = "On the way: steps of each seed, and values at some steps"
+    return Table("steps", title, columns, rows, 2, rules, notes, ["steps, each seed"])
 
 
 def round_steps(longest: float, count: int = 4) -> list[float]:
     """Return up to `count` round numbers of steps, 1, 2 and 5 times powers of ten, the largest at most `longest`."""
     exponents = range(math.floor(math.log10(max(longest, 1))) + 1)
-    found = [factor * 10.0**exponent for exponent in exponents for factor in (1, 2, 5) if factor * 10**exponent <= longest]
-    return found[-count:]
+    found = [factor * 10.0**exponent for exponent in exponents for factor in (1, 2, 5)]
+    return [step for step in found if step <= longest][-count:]
 
 
 def _each_seed(runs: Sequence[Run]) -> str:
@@ -251,7 +275,7 @@ def per_run(study: Study, limit: int | None = None) -> Table:
         notes.append(f"The first {limit:,} of {len(rows):,} runs; runs.csv beside this page has all.")
         rows = rows[:limit]
     columns = ["map", "algorithm", "seed", "status", "steps", "final", "reached at", "s", "CPU-s", "peak MiB", "run"]
-    return Table("runs", "Every run", columns, rows, 2, [], notes)
+    return Table("runs", "Every run", columns, rows, 2, [], notes, ["run"])
 
 
 # --- cells -----------------------------------------------------------------------------------------------------------
