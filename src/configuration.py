@@ -65,6 +65,7 @@ RANGES: dict[str, tuple[float, float]] = {
 }
 
 CHOICES: dict[str, tuple[str, ...]] = {
+    "wandb_mode": ("offline", "online", "disabled"),
     "env_args.engine": ("auto", "skirmish", "starcraft2"),
     "env_args.difficulty": ("1", "2", "3", "4", "5", "6", "7", "8", "9", "A"),
 }

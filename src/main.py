@@ -44,7 +44,7 @@ Examples:
 
 def help_text(experiment: Any) -> str:
     """Return what `--help` prints: usage, examples, what there is to choose from, sacred's commands and options."""
-    from skirmish.maps import PLAYABLE
+    from skirmish.maps import MAP_NAMES
 
     lists = "\n".join(
         [
@@ -54,7 +54,7 @@ def help_text(experiment: Any) -> str:
             "Environments (src/config/envs):",
             *(f"  {name:<18}{_first_comment('envs', name)}" for name in overlay_names("envs")),
             "",
-            f"Maps: {', '.join(PLAYABLE)}",
+            f"Maps: {', '.join(MAP_NAMES)}",
         ]
     )
     sacred_usage: str = experiment.get_usage("src/main.py")[1]
@@ -143,19 +143,52 @@ def run_command(line: CommandLine) -> int:
     updates = parse_updates(base, arguments["UPDATE"])
     if arguments.get("--loglevel"):
         get_logger().setLevel(_level(arguments["--loglevel"]))
+    take_mongo_option(arguments, updates)
     command = arguments.get("COMMAND") or experiment.default_command
     if command != experiment.default_command:
         experiment.add_config(base)
         experiment.run(command, updates, info={}, meta_info={}, options=arguments)
         return 0
-    from run.experiment import prepare, sacred_folder
-    from tracking.observers import RunFolder
+    from run.experiment import prepare, run_token
 
     config = prepare(overlay(base, updates, "the command line"))
     experiment.add_config(config)
-    experiment.observers.append(RunFolder(sacred_folder(config)))
-    experiment.run(command, info={}, meta_info={"config_updates": updates}, options=arguments)
+    if not arguments.get("--unobserved"):
+        experiment.observers.extend(make_observers(config))
+    meta = {"config_updates": updates, "token": run_token(config)}
+    experiment.run(command, info={}, meta_info=meta, options=arguments)
     return 0
+
+
+def make_observers(config: dict[str, Any]) -> list[Any]:
+    """Return what records the run: its folder and, where `mongo_url` or the environment names one, a MongoDB."""
+    from run.experiment import sacred_folder
+    from tracking import database
+    from tracking.observers import RunFolder
+
+    folder = RunFolder(sacred_folder(config))
+    address = database.resolve(config["mongo_url"])
+    if not address:
+        return [folder]
+    from tracking.mongo import MongoRecords
+
+    return [folder, MongoRecords.connected(address, config["mongo_db"], folder, get_logger())]
+
+
+def take_mongo_option(arguments: dict[str, Any], updates: dict[str, Any]) -> None:
+    """Turn sacred's `-m HOST:PORT:DB` into our keys, and refuse credentials where they would be recorded."""
+    from tracking.database import refuse_credentials
+
+    refuse_credentials(str(updates.get("mongo_url", "")))
+    given = arguments.get("--mongo_db")
+    if not given:
+        return
+    refuse_credentials(given, "-m")
+    server, _, name = given.rpartition(":") if given.count(":") != 1 else (given, "", "")
+    if "." in name or "!" in name:
+        raise UserError(f'-m takes HOST:PORT:DATABASE, HOST:PORT or DATABASE, not "{given}".')
+    updates.update(mongo_url=f"mongodb://{server or 'localhost:27017'}", mongo_db=name)
+    arguments["--mongo_db"] = None
 
 
 def _level(text: str) -> int | str:

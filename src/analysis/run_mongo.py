@@ -8,6 +8,7 @@ from typing import Any
 
 from analysis.run_record import RunRecord, Series, describe, make_series
 from tracking import database as access
+from utils.errors import UserError
 
 # What a run's document holds besides, and nobody needs here: output, sources, PyMARL's lists
 FIELDS = (
@@ -18,27 +19,22 @@ FIELDS = (
 _STAMP = ("status", "heartbeat", "stop_time", "synced")
 
 
-def split(source: str) -> tuple[str, str]:
-    """Return (server address, database name) of `mongodb://host:port/database`."""
-    scheme, _, rest = source.partition("://")
-    server, _, path = rest.partition("/")
-    name, _, options = path.partition("?")
-    return f"{scheme}://{server}/{'?' + options if options else ''}", name or access.DEFAULT_DATABASE
-
-
 def shown(source: str) -> str:
     """Return a database's address as it may be shown: `host:port/database`."""
-    server, name = split(access.without_credentials(source))
-    return f"{server.partition('://')[2].partition('/')[0]}/{name}"
+    server, name = access.parts_of(access.resolve("" if source == access.ENVIRONMENT else source))
+    return f"{server}/{name or access.DEFAULT_DATABASE}"
 
 
 class RunDatabase:
     """The runs of one database; `source` is `mongodb://host:port/database`, credentials from the environment."""
 
     def __init__(self, source: str) -> None:
-        server, self.name = split(source)
+        address = access.resolve("" if source == access.ENVIRONMENT else source)
+        if not address:
+            raise UserError(f'The source "{source}" means the database that {access.URL} names, which is not set.')
         self.shown = shown(source)
-        self._client = access.connect(access.resolve(server))
+        self.name = self.shown.rpartition("/")[2]
+        self._client = access.connect(address)
         access.check(self._client, self.name, self.shown)
         self.database = self._client[self.name]
 

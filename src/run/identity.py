@@ -1,4 +1,4 @@
-"""When two runs are the same experiment: equal configurations, apart from budgets, records and how they were started."""
+"""When two runs are the same experiment: equal configurations, apart from budgets, records and ways of starting."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FREE_KEYS = frozenset(
     {
         *("seed", "resume", "t_max", "max_episodes", "max_minutes", "stop_win_rate", "stop_evaluations"),
         *("log_interval", "use_tensorboard", "label", "local_results_path", "repeat_id", "save_replay"),
-        *("use_wandb", "wandb_project", "wandb_mode", "mongo_url", "mongo_db"),
+        *("use_wandb", "wandb_project", "wandb_team", "wandb_mode", "mongo_url", "mongo_db"),
         *("save_model", "save_model_interval", "save_every_episodes", "checkpoint_interval"),
         *("checkpoint_path", "load_step", "evaluate", "use_cuda", "device", "torch_threads"),
         *("experiment", "experiment_run"),

@@ -14,6 +14,7 @@ from urllib.parse import quote_plus
 from utils.errors import UserError
 
 URL, USER, PASSWORD = "AMAL_MONGO_URL", "AMAL_MONGO_USER", "AMAL_MONGO_PASSWORD"
+ENVIRONMENT = "mongodb"  # as a source of records: the address in AMAL_MONGO_URL
 DEFAULT_DATABASE = "sacred"
 START_SECONDS = 1.5  # how long a server may take to answer before a command gives up
 
@@ -22,8 +23,8 @@ _ACCOUNT = re.compile(r"//[^/@\s]*@")
 
 
 def is_url(source: str) -> bool:
-    """Return whether a source of records is a MongoDB address rather than a folder."""
-    return source.startswith(_SCHEMES)
+    """Return whether a source of records is a MongoDB address, or the word for that of the environment."""
+    return source == ENVIRONMENT or source.startswith(_SCHEMES)
 
 
 def without_credentials(text: str) -> str:
@@ -40,10 +41,16 @@ def _password_of(url: str) -> str:
     return account.group()[2:-1].partition(":")[2] if account else ""
 
 
+def parts_of(address: str) -> tuple[str, str]:
+    """Return (`host:port`, database or "") of an address, without credentials."""
+    server, _, path = without_credentials(address).partition("://")[2].partition("?")[0].partition("/")
+    return server, path
+
+
 def resolve(mongo_url: str) -> str:
     """Return the address to connect to, possibly with credentials: never store or show it. "" where none is wanted.
 
-    `mongo_url` is the configuration's key: an address, "" for that of AMAL_MONGO_URL if it is set, "off" for none.
+    `mongo_url` is an address, "" for that of AMAL_MONGO_URL if it is set, "off" for none.
     """
     if mongo_url == "off":
         return ""

@@ -48,16 +48,6 @@ def _peak_of_this_program() -> float:
 
 
 _UNIT = 1024 if sys.platform != "darwin" else 1024**2  # ru_maxrss and VmHWM: KiB on Linux, ru_maxrss bytes on macOS
-def _own_peak() -> float:
-    """Return the largest resident size of this program, in the system's unit.
-
-    Linux counts it per address space in VmHWM; `ru_maxrss` would go on from that of the program which started us.
-    """
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-        return float(status.partition("VmHWM:")[2].split()[0])
-    except (OSError, IndexError, ValueError):
-        return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 _START = time.monotonic()

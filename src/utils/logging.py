@@ -1,4 +1,4 @@
-"""PyMARL's `Logger`: every metric to sacred, to TensorBoard where asked, and to the console.
+"""PyMARL's `Logger`: every metric to sacred, to copies such as TensorBoard where asked, and to the console.
 
 Metrics go out through sacred's `log_scalar` as plain floats. PyMARL's `info` lists (`key` and its twin `key_T`) are
 kept for old plot scripts, at most `INFO_POINTS` long: a longer series loses every second point, never its shape.
@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 INFO_POINTS = 1000
 
@@ -55,6 +55,16 @@ def get_logger() -> logging.Logger:
     return logger
 
 
+class Copy(Protocol):
+    """Another place that gets every value of every metric."""
+
+    def scalar(self, name: str, value: float, step: int) -> None:
+        """Take one value of a metric."""
+
+    def close(self) -> None:
+        """Take note that the run has ended."""
+
+
 class Logger:
     """Collects metrics and sends them on.
 
@@ -66,17 +76,20 @@ class Logger:
         self.console_logger = console_logger
         self.stats: dict[str, list[tuple[int, float]]] = defaultdict(list)
         self._run: Any = None
-        self._writer: Any = None
+        self._copies: list[Copy] = []
         self._not_in_sacred: set[str] = set()
         self._info_stride: dict[str, int] = {}
         self._printed: dict[str, int] = defaultdict(int)  # how many values of a metric earlier summaries have shown
 
     def setup_tb(self, directory_name: str) -> None:
         """Write scalars for TensorBoard into this folder too."""
-        from torch.utils.tensorboard import SummaryWriter  # 0.2 s that runs without TensorBoard save
+        from tracking.tensorboard import TensorBoard
 
-        Path(directory_name).mkdir(parents=True, exist_ok=True)
-        self._writer = SummaryWriter(directory_name)
+        self.add_copy(TensorBoard(Path(directory_name)))
+
+    def add_copy(self, copy: Copy) -> None:
+        """Send every value from now on to `copy` too."""
+        self._copies.append(copy)
 
     def setup_sacred(self, sacred_run: Any) -> None:
         """Write metrics into this sacred run (its `log_scalar` and its `info`)."""
@@ -88,8 +101,8 @@ class Logger:
         self.stats[key].append((step, number))
         if not to_sacred:
             self._not_in_sacred.add(key)
-        if self._writer is not None:
-            self._writer.add_scalar(key, number, step)
+        for copy in self._copies:
+            copy.scalar(key, number, step)
         if self._run is not None and to_sacred:
             self._run.log_scalar(key, number, step)
             self._to_info(key, number, step)
@@ -129,9 +142,9 @@ class Logger:
         self.console_logger.info("\n".join([head, *rows]))
 
     def close(self) -> None:
-        """Flush what TensorBoard has not on disk yet."""
-        if self._writer is not None:
-            self._writer.close()
+        """Let the copies (TensorBoard and the like) write what they have not written yet."""
+        for copy in self._copies:
+            copy.close()
 
     def state_dict(self) -> dict[str, Any]:
         """Return all metrics so far."""
