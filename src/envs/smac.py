@@ -13,7 +13,7 @@ import skirmish
 from envs.multiagentenv import MultiAgentEnv
 from skirmish.battles import Battles
 from skirmish.env import StarCraft2Env
-from skirmish.maps import require_playable
+from skirmish.maps import load_map
 from skirmish.options import RuleOptions, SettingError, suggest
 from skirmish.rules import Rules
 
@@ -41,7 +41,7 @@ def describe(env_args: dict[str, Any]) -> dict[str, str]:
     arguments = dict(env_args)
     engine = choose_engine(arguments.pop("engine", "auto"))
     arguments.pop("seed", None)
-    spec = require_playable(arguments.pop("map_name", "8m"))
+    spec = load_map(arguments.pop("map_name", "8m"))
     RuleOptions.parse(arguments)
     return {"engine": engine, "engine_version": skirmish.__version__, "map_checksum": spec.checksum}
 

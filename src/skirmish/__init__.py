@@ -9,9 +9,11 @@
 Importing this package is cheap: Numba is loaded with `skirmish.engine` or `skirmish.rules`.
 """
 
-from skirmish.maps import MAP_NAMES, PLAYABLE, MapError, MapSpec, load_map
+from skirmish.maps import GROUPS, MAP_NAMES, MapError, MapSpec, load_map, resolve_maps
 from skirmish.units import UNIT_NAMES, UnitType, load_units
 
 __version__ = "0.1.0"
 
-__all__ = ["MAP_NAMES", "PLAYABLE", "UNIT_NAMES", "MapError", "MapSpec", "UnitType", "load_map", "load_units"]
+__all__ = [
+    "GROUPS", "MAP_NAMES", "UNIT_NAMES", "MapError", "MapSpec", "UnitType", "load_map", "load_units", "resolve_maps",
+]  # fmt: skip

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skirmish.engine import Engine, warm_up
-from skirmish.maps import require_playable
+from skirmish.maps import load_map
 from skirmish.options import SettingError, split_arguments
 from skirmish.rules import Rules, StepResult
 
@@ -22,7 +22,7 @@ Bools = NDArray[np.bool_]
 
 
 class Battles:
-    """`n_battles` battles on a playable map; keyword arguments are those of SMAC's environment (`options.RuleOptions`)
+    """`n_battles` battles on a map; keyword arguments are those of SMAC's environment (`options.RuleOptions`)
     and of the engine (`options.EngineOptions`).
 
     Axes: B battles, n agents, A actions. Every battle has its own random stream, spawned from `seed`.
@@ -38,7 +38,7 @@ class Battles:
         notify: Callable[[str], None] | None = print,
         **arguments: Any,
     ) -> None:
-        self.map_spec = require_playable(map_name)
+        self.map_spec = load_map(map_name)
         rules, engine = split_arguments(arguments)
         if n_battles < 1 or seed < 0:
             raise SettingError(f"n_battles must be at least 1 and seed at least 0, not {n_battles} and {seed}.")

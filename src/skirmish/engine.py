@@ -21,7 +21,7 @@ from skirmish import engine_kernels as k
 from skirmish import kernel_cache
 from skirmish.engine_layout import N_BODY, N_MIND
 from skirmish.engine_tables import build_tables
-from skirmish.maps import MapSpec, require_playable
+from skirmish.maps import MapSpec
 from skirmish.units import UNIT_NAMES
 
 STEP_LOOPS = 8
@@ -114,7 +114,6 @@ class Engine:
     ) -> None:
         if threads < 1:
             raise ValueError(f"An engine needs one thread at least, not {threads}.")
-        require_playable(map_spec.name)
         tables = build_tables(map_spec, profile, build, enemy_medivac)
         self.map_spec = map_spec
         self.n_battles = n_battles

@@ -2,7 +2,6 @@
 
 `data/maps.json` holds the 23 SMAC maps and the made-up easy map `2m_vs_1m` (sources in the README beside it).
 `load_map` also reads a map of your own from a YAML file (docs/maps.md). `python -m skirmish` prints them all.
-Sizes of all of them are known; `PLAYABLE` names those whose battles the engine can simulate.
 """
 
 import difflib
@@ -16,13 +15,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-PLAYABLE = (
-    "3m", "8m", "25m", "5m_vs_6m", "8m_vs_9m", "10m_vs_11m", "27m_vs_30m", "MMM", "MMM2", "2s3z", "3s5z", "3s5z_vs_3s6z",
-    "3s_vs_3z", "3s_vs_4z", "3s_vs_5z", "1c3s5z", "2m_vs_1z", "corridor", "6h_vs_8z", "2s_vs_1sc", "so_many_baneling",
-    "bane_vs_bane", "2c_vs_64zg", "2m_vs_1m",
-)  # fmt: skip
-"""Maps that the engine can play."""
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "easy": ("3m", "2s3z"),
@@ -44,7 +36,7 @@ _BORDER = 2
 
 
 class MapError(ValueError):
-    """A map name that does not exist or cannot be played; the message lists those that can."""
+    """A map that does not exist, or a map file that is wrong; the message says what would be right."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +100,7 @@ def _data() -> dict[str, Any]:
 
 
 MAP_NAMES: tuple[str, ...] = tuple(_data()["maps"])
-"""All maps whose sizes are known."""
+"""All maps but those of files."""
 
 
 def load_map(name: str) -> MapSpec:
@@ -118,7 +110,7 @@ def load_map(name: str) -> MapSpec:
 
         return load_map_file(name)
     if name not in MAP_NAMES:
-        raise MapError(f'There is no map "{name}". {_advice(name)}')
+        raise MapError(f'There is no map "{name}".{_nearest(name, MAP_NAMES)} Maps: {", ".join(MAP_NAMES)}.')
     return _official(name)
 
 
@@ -169,19 +161,6 @@ def _official(name: str) -> MapSpec:
         enemy_order=_enemy_order(entry["enemy_order"]),
         checksum=_checksum(entry, terrain),
     )
-
-
-def require_playable(name: str) -> MapSpec:
-    """The map called `name`; MapError if there is none or the engine cannot play it yet."""
-    spec = load_map(name)
-    known = {unit for playable in PLAYABLE for unit in _official(playable).ally_types + _official(playable).enemy_types}
-    if name not in PLAYABLE and not (is_map_file(name) and known >= {*spec.ally_types, *spec.enemy_types}):
-        raise MapError(f'The map "{name}" has units that the embedded engine cannot play yet. {_advice(name)}')
-    return spec
-
-
-def _advice(name: str) -> str:
-    return f"Playable maps: {', '.join(PLAYABLE)}.{_nearest(name, PLAYABLE)}"
 
 
 def _nearest(name: str, choices: Iterable[str]) -> str:

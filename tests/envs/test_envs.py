@@ -105,7 +105,7 @@ def test_a_run_learns_what_plays():
     ("env_args", "error", "message"),
     [
         ({"map_name": "3mm"}, MapError, 'There is no map "3mm".'),
-        ({"map_name": "MMM"}, MapError, "Playable maps"),
+        ({"map_name": "maps/none.yaml"}, MapError, 'There is no map file "maps/none.yaml".'),
         ({"map_name": "3m", "reward_spars": True}, SettingError, 'Did you mean "reward_sparse"?'),
         ({"map_name": "3m", "engine": "skirmsh"}, SettingError, 'Did you mean "skirmish"?'),
         ({"map_name": "3m", "engine": "starcraft2"}, SettingError, "not part of this version"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skirmish.env import StarCraft2Env
-from skirmish.maps import PLAYABLE, MapError
+from skirmish.maps import MAP_NAMES, MapError
 from skirmish.options import SettingError
 from skirmish.rules import IllegalActionError, NotRunningError
 
@@ -27,7 +27,7 @@ def same(a, b):
     return np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b
 
 
-@pytest.mark.parametrize("name", PLAYABLE)
+@pytest.mark.parametrize("name", MAP_NAMES)
 def test_shapes_and_types_are_those_of_smac(name):
     env = StarCraft2Env(map_name=name, seed=1)
     info = env.get_env_info()
@@ -137,7 +137,7 @@ def test_a_snapshot_continues_as_if_nothing_had_happened():
 
 
 def test_what_cannot_be_is_said():
-    with pytest.raises(MapError, match="Playable maps: 3m"):
+    with pytest.raises(MapError, match="Maps: 3m"):
         StarCraft2Env(map_name="3n")
     with pytest.raises(SettingError, match='Did you mean "step_mul"'):
         StarCraft2Env(map_name="3m", step_mull=8)
