@@ -2,7 +2,6 @@
 
 Features are computed in double precision in the order of operations that SMAC uses and rounded once to float32, so
 that the results equal the official package's bit for bit. Kernels allocate nothing; scratch space comes in.
-No compiled function lives here: Numba's cache does not notice a change in another file.
 """
 
 from __future__ import annotations
@@ -57,3 +56,11 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Mark a loop over battles for compilation, kept in Numba's cache."""
     compiled: Callable[..., Any] = nb.njit(cache=True, **_OPTIONS)(function)
     return compiled
+
+
+@helper
+def can_enter(c: Any, pathing: Any, x: float, y: float) -> bool:
+    """Whether the cell of a point is on the map and walkable."""
+    # int() truncates toward zero: a probe in (-1, 0) lands in column 0 and is tested there, as SMAC does.
+    column, row = int(x), int(y)
+    return 0 <= column < c.map_x and 0 <= row < c.map_y and pathing[column, row]

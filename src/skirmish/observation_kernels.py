@@ -32,16 +32,10 @@ from skirmish.kernel_layout import (
     WARD,
     X,
     Y,
+    can_enter,
     helper,
     kernel,
 )
-
-
-@helper
-def _can_enter(c: Any, pathing: Any, x: float, y: float) -> bool:
-    # int() truncates toward zero: a probe in (-1, 0) lands in column 0 and is tested there, as SMAC does.
-    column, row = int(x), int(y)
-    return 0 <= column < c.map_x and 0 <= row < c.map_y and pathing[column, row]
 
 
 @helper
@@ -90,10 +84,10 @@ def _write_avail(c: Any, pathing: Any, real: Any, bits: Any, distance: Any, i: i
         return
     px, py, probe = real[X, i], real[Y, i], c.move_amount / 2
     row[1] = 1
-    row[2] = _can_enter(c, pathing, px, py + probe)
-    row[3] = _can_enter(c, pathing, px, py - probe)
-    row[4] = _can_enter(c, pathing, px + probe, py)
-    row[5] = _can_enter(c, pathing, px - probe, py)
+    row[2] = can_enter(c, pathing, px, py + probe)
+    row[3] = can_enter(c, pathing, px, py - probe)
+    row[4] = can_enter(c, pathing, px + probe, py)
+    row[5] = can_enter(c, pathing, px - probe, py)
     if bits[MEDIC, i]:
         for k in range(c.n_agents):
             row[N_BASIC_ACTIONS + k] = distance[i, k] <= REACH and not bits[MEDIC, k]

@@ -32,16 +32,10 @@ from skirmish.kernel_layout import (
     UNIT_REAL,
     X,
     Y,
+    can_enter,
     helper,
     kernel,
 )
-
-
-@helper
-def _can_enter(c: Any, pathing: Any, x: float, y: float) -> bool:
-    # int() truncates toward zero: a probe in (-1, 0) lands in column 0 and is tested there, as SMAC does.
-    column, row = int(x), int(y)
-    return 0 <= column < c.map_x and 0 <= row < c.map_y and pathing[column, row]
 
 
 @helper
@@ -69,13 +63,13 @@ def _legal(c: Any, pathing: Any, real: Any, bits: Any, i: int, action: int) -> b
     if action < N_BASIC_ACTIONS:
         probe = c.move_amount / 2
         if action == 2:
-            return _can_enter(c, pathing, real[X, i], real[Y, i] + probe)
+            return can_enter(c, pathing, real[X, i], real[Y, i] + probe)
         if action == 3:
-            return _can_enter(c, pathing, real[X, i], real[Y, i] - probe)
+            return can_enter(c, pathing, real[X, i], real[Y, i] - probe)
         if action == 4:
-            return _can_enter(c, pathing, real[X, i] + probe, real[Y, i])
+            return can_enter(c, pathing, real[X, i] + probe, real[Y, i])
         if action == 5:
-            return _can_enter(c, pathing, real[X, i] - probe, real[Y, i])
+            return can_enter(c, pathing, real[X, i] - probe, real[Y, i])
         return action == 1
     if action >= c.n_actions:
         return False
