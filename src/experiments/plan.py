@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import re
@@ -120,7 +119,8 @@ def make(setting: Setting) -> Plan:
     )
     folder = ROOT / str(first["local_results_path"]) / "experiments"
     name = setting.name or _default_name(setting, scenarios, runs)
-    return Plan(name, _with_distinct_keys(runs), folder / name, setting)
+    chosen = {"scenarios": scenarios if scenarios != [""] else [], "name": name}
+    return Plan(name, _with_distinct_keys(runs), folder / name, Setting(**{**vars(setting), **chosen}))
 
 
 def _config(algo: str, setting: Setting) -> dict[str, Any]:
@@ -151,12 +151,15 @@ def _scenarios(names: Sequence[str], config: Mapping[str, Any]) -> list[str]:
         return [str(config["env_args"]["map_name"])]
     if config["env"] != "sc2":  # another environment's maps are its own business
         return list(names)
-    from skirmish.maps import MapError, resolve_maps
+    from skirmish.maps import MapError, is_map_file, load_map, resolve_maps
 
     try:
-        return resolve_maps(names)
+        found = resolve_maps(names)
+        for name in found:
+            load_map(name)
     except MapError as error:
         raise UserError(str(error)) from None
+    return [str(Path(name).resolve()) if is_map_file(name) else name for name in found]
 
 
 def _run(
@@ -182,9 +185,13 @@ def _run(
     if "checkpoint_interval" not in settings:
         usual = int(config["checkpoint_interval"])
         settings["checkpoint_interval"] = min(usual, max(SHORTEST_CHECKPOINT_INTERVAL, t_max // CHECKPOINTS_PER_RUN))
-    key = "_".join([algo, scenario or str(config["env"]), *_labels(point), f"seed{seed}"])
-    # Whole paths would be cut off at the slashes of algorithms in sub-folders.
+    key = "_".join([algo, scenario_name(scenario) or str(config["env"]), *_labels(point), f"seed{seed}"])
     return Run(_file_name(key), algo, str(config["env"]), scenario, seed, point, settings, t_max)
+
+
+def scenario_name(scenario: str) -> str:
+    """Return what a scenario is called: of a map file, the file's name without its folder and ending."""
+    return Path(scenario).stem if scenario.endswith((".yaml", ".yml")) else scenario
 
 
 def _steps_of(episodes: int, scenario: str, config: Mapping[str, Any]) -> int:
@@ -233,7 +240,8 @@ def _hash(runs: Sequence[Run]) -> str:
 def _default_name(setting: Setting, scenarios: Sequence[str], runs: Sequence[Run]) -> str:
     """Return a name that the same request always gets, so that the same command continues."""
     swept = [key.rpartition(".")[2] for key in setting.sweep]
-    parts = ["+".join(setting.algos), "+".join(scenarios), *(["sweep", "+".join(swept)] if swept else [])]
+    parts = ["+".join(setting.algos), "+".join(map(scenario_name, scenarios))]
+    parts += ["sweep", "+".join(swept)] if swept else []
     return f"{_file_name('_'.join(part for part in parts if part))[:60]}_{_hash(runs)}"
 
 
@@ -248,8 +256,7 @@ def run_folder(folder: Path, key: str) -> Path:
 def store(plan: Plan) -> None:
     """Write the plan into its folder: the setting as asked for, and every run."""
     plan.folder.mkdir(parents=True, exist_ok=True)
-    setting = Setting(**{**vars(plan.setting), "name": plan.name})
-    write_text(plan.folder / SETTING, setting.to_yaml())
+    write_text(plan.folder / SETTING, plan.setting.to_yaml())
     runs = [{**asdict(run), "command": run.command()} for run in plan.runs]
     write_json(plan.folder / PLAN, {"name": plan.name, "runs": runs})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -36,12 +37,14 @@ class Setting:
     random_seed: int = 0
 
     def to_yaml(self) -> str:
-        """Return this setting as a file that `--setting` reads."""
-        import yaml
-
-        kept = {key: value for key, value in vars(self).items() if value or key == "seeds"}
-        text: str = yaml.safe_dump(kept, sort_keys=False, default_flow_style=None, width=110)
-        return f"# What was asked for. python3 src/run_experiment.py --setting=THIS_FILE runs or continues it.\n{text}"
+        """Return this setting as a file that `--setting` reads; texts are quoted, so that they stay the same texts."""
+        lines = ["# What was asked for. python3 src/run_experiment.py --setting=THIS_FILE runs or continues it."]
+        for key, value in vars(self).items():
+            if isinstance(value, dict) and value:
+                lines += [f"{key}:", *(f"  {inner}: {json.dumps(text)}" for inner, text in value.items())]
+            elif value:
+                lines.append(f"{key}: {json.dumps(value)}")
+        return "\n".join(lines) + "\n"
 
 
 KEYS = tuple(Setting.__dataclass_fields__)

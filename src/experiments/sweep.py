@@ -123,7 +123,7 @@ def _draw(axes: Sequence[Axis], n: int, generator: random.Random, whole: set[str
             drawn.append(point)
         if len(drawn) == n:
             return drawn
-    raise UserError(f"--random {n}, but there are only {len(drawn)} different combinations; leave out --random.")
+    raise UserError(f"--random {n}, but only {len(drawn)} different combinations were found; ask for fewer.")
 
 
 def typed(point: Mapping[str, str], config: Mapping[str, Any]) -> dict[str, Any]:
