@@ -44,7 +44,7 @@ def to_table(document: Mapping[str, Any]) -> pd.DataFrame:
                 for run, steps in _items(runs, f"{environment}/{task}/{algorithm}"):
                     for step, metrics in _items(steps, f"{environment}/{task}/{algorithm}/{run}"):
                         rows += _rows((environment, task, algorithm, run, step), metrics)
-    return pd.DataFrame(rows, columns=COLUMNS).astype({"step_count": object})
+    return pd.DataFrame(rows, columns=COLUMNS, dtype=object)  # as object, whole numbers and None stay what they are
 
 
 def from_table(table: pd.DataFrame) -> Document:
