@@ -41,7 +41,7 @@ class Units:
     Columns are agents by id, then enemies by id.
     type: index into `units.UNIT_NAMES`; x, y: cells; health, shield, energy: points; weapon_cooldown: game loops until
     the weapon is ready; facing: radians from east, counter-clockwise; alive: the game lists the unit; target: column
-    that the unit attacks or heals at the moment, -1 if none; hits: attacks landed (or launched) in the latest `advance`.
+    that the unit attacks or heals at the moment, -1 if none; hits: attacks landed or launched in the latest `advance`.
     """
 
     type: NDArray[np.int8]

@@ -80,20 +80,21 @@ from skirmish.engine_layout import (
     SWING_TIME,
     TARGET,
     TINY,
-    WALKING,
     WARD,
     ZERO,
     Battle,
     Real,
     X,
     Y,
+    called,
     has,
+    head_for,
     inner,
     other_side,
     squared_distance,
     uniform,
 )
-from skirmish.engine_motion import turn, walk
+from skirmish.engine_motion import turn
 
 
 @inner
@@ -153,6 +154,12 @@ def strike(w: Battle, u: int, target: int) -> None:
         call_for_help(w, target, u)
 
 
+@called
+def strike_later(w: Battle, u: int, target: int) -> None:
+    """A hit that was not due at once."""
+    strike(w, u, target)
+
+
 @inner
 def launch(w: Battle, u: int, target: int) -> None:
     """Send a missile off from the edge of unit u."""
@@ -164,7 +171,7 @@ def launch(w: Battle, u: int, target: int) -> None:
     w.body[u, MISSILE_PACE] = w.stats[u, MISSILE_SPEED]
 
 
-@inner
+@called
 def fly(w: Battle) -> None:
     """One loop of all missiles: each follows its target and is lost when that dies."""
     for u in range(w.alive.shape[0]):
@@ -178,7 +185,7 @@ def fly(w: Battle) -> None:
         distance, pace = math.sqrt(dx * dx + dy * dy), w.body[u, MISSILE_PACE]
         if distance - w.stats[target, RADIUS] <= pace:
             w.mind[u, MISSILE] = -1
-            strike(w, u, target)
+            strike_later(w, u, target)
         else:
             w.body[u, MISSILE_X] += dx / distance * pace
             w.body[u, MISSILE_Y] += dy / distance * pace
@@ -202,7 +209,7 @@ def ignite(w: Battle, u: int, target: int) -> None:
         w.burns[slot, 1, v] = 0
 
 
-@inner
+@called
 def sweep(w: Battle, u: int, first: int, last: int) -> None:
     """Touch with the points `first` to `last` - 1 of both sweeps; the touched are hurt a little later."""
     slot, primary = w.traits[u, SLOT], w.mind[u, BLOW_AT]
@@ -233,7 +240,7 @@ def burn(w: Battle, u: int) -> None:
         w.mind[u, BLOW_AT] = -1
         for _ in range(2):
             if w.alive[target]:
-                strike(w, u, target)
+                strike_later(w, u, target)
         return
     since, step = w.stats[u, BEAM_LIFE] - left, w.stats[u, BEAM_STEP]
     first = math.ceil(since / step)
@@ -243,7 +250,7 @@ def burn(w: Battle, u: int) -> None:
     w.body[u, BLOW] = left - ONE
 
 
-@inner
+@called
 def scorch(w: Battle) -> None:
     """One loop of the hurts that the sweeps have left behind."""
     for u in range(w.alive.shape[0]):
@@ -257,7 +264,7 @@ def scorch(w: Battle) -> None:
                 if left > 0:
                     w.burns[slot, way, v] = left - 1 if left > 1 else -1
                     if left == 1 and w.alive[v]:
-                        strike(w, u, v)
+                        strike_later(w, u, v)
 
 
 @inner
@@ -268,10 +275,10 @@ def follow_up(w: Battle, u: int) -> None:
         target = int(w.mind[u, BLOW_AT])
         w.mind[u, BLOW_AT] = -1
         if w.alive[target]:
-            strike(w, u, target)
+            strike_later(w, u, target)
 
 
-@inner
+@called
 def detonate(w: Battle) -> None:
     """Let living bombs that have died go off, and those that die of it."""
     again = True
@@ -286,7 +293,7 @@ def detonate(w: Battle) -> None:
             for v in range(begin, end):
                 reach = w.stats[u, BLAST_RADIUS] + w.stats[v, RADIUS]
                 if w.alive[v] and w.pairs[RANK, u, v] > ZERO and squared_distance(w, u, v) <= reach * reach:
-                    strike(w, u, v)
+                    strike_later(w, u, v)
 
 
 @inner
@@ -350,8 +357,7 @@ def fight(w: Battle, u: int, target: int) -> int:
         if lost:
             lose_aim(w, u)
         if lost or not (swinging or w.body[u, COOLDOWN] > w.stats[u, REST]):
-            walk(w, u, w.body[target, X], w.body[target, Y])
-            return WALKING
+            return head_for(w, u, w.body[target, X], w.body[target, Y])
     if w.traits[u, DELIVERY] == SUICIDE:
         w.mind[u, HITS] += 1
         w.body[u, HEALTH] = ZERO
@@ -370,7 +376,7 @@ def fight(w: Battle, u: int, target: int) -> int:
     return FIGHTING
 
 
-@inner
+@called
 def attended(w: Battle, u: int, patient: int) -> bool:
     """Whether another healer than u is at work on the patient."""
     for v in range(w.alive.shape[0]):
@@ -388,8 +394,7 @@ def heal(w: Battle, u: int, patient: int) -> int:
     reach = w.stats[u, RANGE] + w.stats[u, RADIUS] + w.stats[patient, RADIUS]
     w.mind[u, HEALS] = -1
     if squared > reach * reach:
-        walk(w, u, w.body[patient, X], w.body[patient, Y])
-        return WALKING
+        return head_for(w, u, w.body[patient, X], w.body[patient, Y])
     if aim(w, u, dx, dy, squared) and not attended(w, u, patient):
         missing = w.stats[patient, HEALTH_MAX] - w.body[patient, HEALTH]
         points = min(min(w.stats[u, HEAL_RATE], missing), w.body[u, ENERGY] / w.stats[u, HEAL_COST])

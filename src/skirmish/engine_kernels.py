@@ -29,6 +29,8 @@ from skirmish.engine_layout import (
     FIGHTING,
     GOAL_X,
     GOAL_Y,
+    HEAD_X,
+    HEAD_Y,
     HEAL_ORDER,
     HEALER,
     HEALERS,
@@ -78,6 +80,7 @@ from skirmish.engine_layout import (
     angle,
     draw,
     has,
+    head_for,
     inner,
     kernel,
     shuffle,
@@ -131,11 +134,7 @@ def act(w: Battle, u: int) -> int:
         return fight(w, u, target)
     if order in (IDLE, HUNTING):
         return STANDING
-    if walk(w, u, w.body[u, GOAL_X], w.body[u, GOAL_Y]):
-        if order == MOVING:
-            w.mind[u, ORDER] = IDLE
-        return STANDING
-    return WALKING
+    return head_for(w, u, w.body[u, GOAL_X], w.body[u, GOAL_Y])
 
 
 @inner
@@ -144,6 +143,10 @@ def live(w: Battle, u: int) -> None:
     if has(w, SECOND_BLOWS) and w.mind[u, BLOW_AT] >= 0 and w.traits[u, DELIVERY] != BEAM:
         follow_up(w, u)
     posture = act(w, u)
+    if posture == WALKING and walk(w, u, w.body[u, HEAD_X], w.body[u, HEAD_Y]):
+        posture = STANDING
+        if w.mind[u, ORDER] == MOVING:
+            w.mind[u, ORDER] = IDLE
     if has(w, BEAMS) and w.mind[u, BLOW_AT] >= 0 and w.traits[u, DELIVERY] == BEAM:
         burn(w, u)
     if has(w, MOTION):

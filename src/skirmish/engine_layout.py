@@ -12,15 +12,15 @@ from numba import njit
 X, Y, HEALTH, COOLDOWN, SWING, FACE_X, FACE_Y, GOAL_X, GOAL_Y, HOME_X, HOME_Y, HELP = range(12)
 WAY_X, WAY_Y, LEFT_X, LEFT_Y, LEFT_COS, RIGHT_X, RIGHT_Y, RIGHT_COS = range(12, 20)
 SHIELD, WARD, ENERGY, PACE, BLOW, MISSILE_X, MISSILE_Y, MISSILE_PACE = range(20, 28)
-BEAM_X, BEAM_Y, BEAM_DX, BEAM_DY = range(28, 32)
-N_BODY = 32
+BEAM_X, BEAM_Y, BEAM_DX, BEAM_DY, HEAD_X, HEAD_Y = range(28, 34)
+N_BODY = 34
 """COOLDOWN: loops until the next attack may start. SWING: loops until the damage point of the running attack, 0 if none
 runs. FACE: unit vector. GOAL: where the order leads. HOME: where a chase began. HELP: loops until the unit may call for
 help again. WAY: unit vector of a walker's wish. LEFT, RIGHT: unit vectors along what stands in the way, passing it on
 the one or the other side, and their cosines with the way; the cosines are 2 when the way is free. WARD: loops until the
 shield begins to grow. PACE: present speed of a unit that accelerates. BLOW: loops until the rest of a channelled attack
 lands (a second blow, the end of a beam), 0 if none runs. MISSILE: place and speed of the missile on its way.
-BEAM: centre and direction of the line that a beam burns."""
+BEAM: centre and direction of the line that a beam burns. HEAD: where the unit walks in this loop."""
 
 ORDER, TARGET, ENGAGED, SIDE, POSTURE, HITS, MISSILE, BLOW_AT, CLOSE_UP, SPENT, HEALS = range(11)
 N_MIND = 11
@@ -107,7 +107,11 @@ ATAN_3, ATAN_5, ATAN_7 = np.float32(-0.3276228), np.float32(0.1593142), np.float
 # Numba counts references to arrays even inside loops, which makes a battle five times slower; `_nrt=False` drops the
 # counting. Nothing here allocates, so nothing needs it.
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "boundscheck": False, "_nrt": False}
-inner = njit(forceinline=True, **_OPTIONS)
+_BARE: dict[str, Any] = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+"""For what is only called by kernels."""
+inner = njit(forceinline=True, **_BARE)
+called = njit(**_BARE)
+"""For what happens rarely: not inlined by force, which saves time of compilation."""
 kernel = njit(cache=True, nogil=True, **_OPTIONS)
 
 Real = Any
@@ -191,6 +195,14 @@ def shuffle(w: Battle, items: Any, count: int) -> None:
 def has(w: Battle, feature: int) -> bool:
     """Whether something occurs on the map."""
     return (w.features & feature) != 0
+
+
+@inner
+def head_for(w: Battle, u: int, x: Real, y: Real) -> int:
+    """Let unit u walk towards a point in this loop; returns the posture."""
+    w.body[u, HEAD_X] = x
+    w.body[u, HEAD_Y] = y
+    return WALKING
 
 
 @inner

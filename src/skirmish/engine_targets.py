@@ -33,17 +33,17 @@ from skirmish.engine_layout import (
     STANDING,
     TARGET,
     THREAT,
-    WALKING,
     ZERO,
     Battle,
     Real,
     X,
     Y,
+    called,
     has,
+    head_for,
     inner,
     squared_distance,
 )
-from skirmish.engine_motion import walk
 
 
 @inner
@@ -142,10 +142,10 @@ def accompany(w: Battle, u: int) -> int:
         return STANDING
     w.body[u, PACE] = min(w.body[u, PACE], slowest - w.stats[u, ACCELERATION])
     share = ONE / np.float32(friends)
-    return STANDING if walk(w, u, x * share, y * share) else WALKING
+    return head_for(w, u, x * share, y * share)
 
 
-@inner
+@called
 def tend(w: Battle, u: int) -> int:
     """One loop of an enemy healer: heal whom it chose until nothing is missing, else choose, else go with the army."""
     patient = int(w.mind[u, TARGET])
