@@ -93,6 +93,7 @@ def _run(chosen: argparse.Namespace, arguments: Sequence[str]) -> None:
 
 
 def _options(chosen: argparse.Namespace, arguments: Sequence[str]) -> Options:
+    from analysis.commands import without_password
     from analysis.report import Options
     from analysis.study import HEADLINE
 
@@ -109,13 +110,12 @@ def _options(chosen: argparse.Namespace, arguments: Sequence[str]) -> Options:
         sustained=chosen.sustained,
         last=chosen.last,
         published=chosen.published,
-        command=shlex.join(["python3", "src/plot_results.py", *map(_without_password, arguments)]),
+        command=shlex.join(["python3", "src/plot_results.py", *map(without_password, arguments)]),
     )
 
 
 def _records(chosen: argparse.Namespace, metric: str) -> Records:
-    from analysis import records, summaries
-    from analysis.study import metrics_needed
+    from analysis import study, summaries
 
     sources = [*chosen.exp_dir, *chosen.mongo]
     if chosen.from_summary:
@@ -124,7 +124,7 @@ def _records(chosen: argparse.Namespace, metric: str) -> Records:
         return summaries.read(chosen.from_summary)
     if not sources:
         raise UserError("Which runs? Give --exp_dir results/, --mongo mongodb://host/name or --from-summary FILE.")
-    return records.load(sources, filters=chosen.where or None, metrics=metrics_needed(metric))
+    return study.load(sources, metric, chosen.where or None)
 
 
 def _summary_metric(path: str) -> str:
@@ -135,14 +135,6 @@ def _summary_metric(path: str) -> str:
         return str(json.loads(Path(path).read_text(encoding="utf-8"))["metric"])
     except (OSError, ValueError, KeyError, TypeError):
         return HEADLINE
-
-
-def _without_password(argument: str) -> str:
-    """Return an argument of the command line without the credentials of a database address."""
-    if "://" not in argument:
-        return argument
-    scheme, _, rest = argument.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
 
 
 def _names(text: str) -> list[str]:

@@ -128,7 +128,9 @@ def curves_of(metrics: pd.DataFrame, metric: str) -> Iterator[tuple[str, Array, 
     rows = metrics.loc[metrics["metric"] == metric, ["run_id", "step", "value"]].dropna()
     rows = rows.sort_values(["run_id", "step"], kind="stable")
     ids, steps, values = rows["run_id"].to_numpy(), rows["step"].to_numpy(float), rows["value"].to_numpy(float)
-    starts = np.flatnonzero(np.append(True, ids[1:] != ids[:-1])) if ids.size else np.array([], dtype=int)
+    if not ids.size:
+        return
+    starts = np.flatnonzero(np.append(True, ids[1:] != ids[:-1]))
     for start, end in zip(starts, np.append(starts[1:], ids.size), strict=True):
         yield str(ids[start]), steps[start:end], values[start:end]
 

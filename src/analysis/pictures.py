@@ -13,8 +13,8 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from analysis import plots, plots_suite
-from analysis.plot_style import INK, WIDTH, metric_name, style, threshold_name
-from analysis.study import Study
+from analysis.plot_style import INK, WIDTH, style
+from analysis.study import Study, metric_name, threshold_name
 
 
 @dataclass

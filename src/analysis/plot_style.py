@@ -62,14 +62,6 @@ SETTINGS: dict[str, Any] = {
     "figure.constrained_layout.use": True,
 }
 
-NAMES = {
-    "test_battle_won_mean": "test win rate",
-    "battle_won_mean": "training win rate",
-    "test_return_mean": "test return",
-    "return_mean": "training return",
-}
-
-
 @dataclass(frozen=True)
 class Look:
     """Colour, marker and line style of an algorithm."""
@@ -137,17 +129,6 @@ def in_first_column(panel: Axes) -> bool:
     """Whether a panel stands at the left edge of its figure."""
     place = panel.get_subplotspec()
     return place is not None and place.is_first_col()
-
-
-def metric_name(metric: str) -> str:
-    """Return a metric's name as figures and tables write it."""
-    return NAMES.get(metric, metric.replace("_", " "))
-
-
-def threshold_name(study: Study) -> str:
-    """Return the threshold in words: "90 % in 3 tests in a row"."""
-    value = f"{100 * study.threshold:g} %" if study.is_share else f"{study.threshold:g}"
-    return f"{value} in {study.sustained} tests in a row" if study.sustained > 1 else f"a test at {value}"
 
 
 def value_axis(panel: Axes, study: Study, axis: str) -> None:

@@ -26,15 +26,13 @@ from analysis.plot_style import (
     draw_threshold,
     in_first_column,
     looks,
-    metric_name,
     panels,
     step_axis,
     steps_text,
     style,
-    threshold_name,
     value_axis,
 )
-from analysis.study import Run, Study
+from analysis.study import Run, Study, metric_name, threshold_name
 
 GRID = 120  # points along a learning curve
 SINGLE_RUNS = 300  # up to so many runs in all are drawn one by one, thin

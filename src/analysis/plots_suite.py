@@ -16,14 +16,13 @@ from analysis.plot_style import (
     draw_legend,
     draw_threshold,
     looks,
-    metric_name,
     panels,
     step_axis,
     style,
     value_axis,
 )
 from analysis.plots import GRID
-from analysis.study import Study
+from analysis.study import Study, metric_name
 
 PAIRS = 15  # at most so many comparisons are drawn
 

@@ -17,13 +17,14 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import pictures, plots_published, tables
+from analysis import pictures, plots_published, tables, tables_pairs
+from analysis.commands import training_commands, without_password
 from analysis.pictures import Picture
-from analysis.plot_style import metric_name, threshold_name
 from analysis.records import Records
-from analysis.study import HEADLINE, Study, differing_keys, gather
+from analysis.study import HEADLINE, Study, gather, metric_name, threshold_name
 from analysis.table_format import Table
 from analysis.tables_published import published_table
+from analysis.variants import differing_keys
 
 STYLE = Path(__file__).with_name("report_style.css")
 RUNS_SHOWN = 1_000  # rows of the table of runs; runs.csv has all
@@ -52,7 +53,7 @@ class Options:
     sustained: int = 3
     last: int = 3
     published: bool = False
-    command: str = field(default_factory=lambda: shlex.join(["python3", *sys.argv]))
+    command: str = field(default_factory=lambda: shlex.join(["python3", *map(without_password, sys.argv)]))
 
     def study(self, records: Records) -> Study:
         """Return what of the records is compared."""
@@ -98,7 +99,7 @@ def write_study(study: Study, out: Path, options: Options, *, page: bool = True)
 def make_tables(study: Study, options: Options) -> list[Table]:
     """Return the tables of a study, the summary first."""
     found: list[Table | None] = [tables.summary(study), tables.details(study), tables.on_the_way(study)]
-    found += [tables.costs(study), tables.pairs(study), tables.suite_pairs(study)]
+    found += [tables.costs(study), tables_pairs.pairs(study), tables_pairs.suite_pairs(study)]
     if options.published:
         found.append(published_table(study))
     return [table for table in found if table is not None]
@@ -160,6 +161,7 @@ def _header(study: Study) -> str:
         ("tests", _protocol(frame, study)),
         ("budget", _budget(frame)),
         ("played", _dates(frame)),
+        ("code", _commits(frame)),
     ]
     items = "".join(f"<dt>{name}</dt><dd>{html.escape(text)}</dd>" for name, text in rows if text)
     return f"<dl>{items}</dl>"
@@ -199,6 +201,12 @@ def _dates(frame: pd.DataFrame) -> str:
     hosts = sorted({str(host) for host in frame["host"].dropna()})
     where = f" on {_listed(hosts)}" if hosts else ""
     return (first if first == last else f"{first} to {last}") + where
+
+
+def _commits(frame: pd.DataFrame) -> str:
+    commits = sorted({str(commit) for commit in frame["commit"].dropna()}) if "commit" in frame else []
+    changed = " (+: with changes not committed)" if any(commit.endswith("+") for commit in commits) else ""
+    return f"commit {_listed(commits)}{changed}" if commits else ""
 
 
 def _problems(study: Study) -> str:
@@ -252,9 +260,17 @@ def _runs(study: Study) -> str:
 def _made(study: Study, options: Options) -> str:
     libraries = ", ".join(f"{name} {metadata.version(name)}" for name in LIBRARIES)
     sources = _listed(sorted({str(source) for source in study.frame["source"]}))
+    commands = training_commands(study)
+    trained = ""
+    if commands:
+        text = html.escape("\n".join(commands))
+        trained = (
+            "<p>The runs can be played again, with the configuration files as they are now, by</p>"
+            f"<pre>{text}</pre>"
+        )
     return (
         f"<p>From the records in {html.escape(sources)}, by</p>"
-        f"<pre>{html.escape(options.command)}</pre>"
+        f"<pre>{html.escape(options.command)}</pre>{trained}"
         f"<p>Python {platform.python_version()}, {html.escape(libraries)}. The bootstrap's random numbers are seeded: "
         "the same records give the same page. Figures as PNG and PDF lie in figures/, the tables as LaTeX, Markdown "
         "and CSV beside this page.</p>"

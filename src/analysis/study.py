@@ -6,8 +6,6 @@ sentence in `Study.problems`.
 
 from __future__ import annotations
 
-import json
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,29 +15,24 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis import protocol, thresholds
+from analysis import protocol, records, thresholds
 from analysis.curves import curves_of
 from analysis.records import Records
+from analysis.variants import labels, natural
 from utils.errors import UserError, nearest
 
 HEADLINE = "test_battle_won_mean"
 COST_METRICS = ("wall_seconds", "cpu_seconds", "episode")
 MILESTONES = ("seconds_to_sustained_90", "cpu_seconds_to_sustained_90", "episodes_to_sustained_90")
+NAMES = {
+    "test_battle_won_mean": "test win rate",
+    "battle_won_mean": "training win rate",
+    "test_return_mean": "test return",
+    "return_mean": "training return",
+}
 LAST = 3  # tests of which a run's final value is the mean
 
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
-
-# Keys that say where, when and for how long a run went on, not what it was.
-BOOKKEEPING = frozenset(
-    {
-        "seed", "t_max", "max_episodes", "max_minutes", "label", "repeat_id", "resume", "device", "use_cuda",
-        "torch_threads", "experiment", "experiment_run", "local_results_path", "use_tensorboard", "use_wandb",
-        "mongo_url", "save_model", "save_model_interval", "save_every_episodes", "save_replay", "checkpoint_interval",
-        "checkpoint_path", "load_step", "evaluate", "plugins", "engine_info", "buffer_cpu_only", "log_interval",
-        "runner_log_interval", "learner_log_interval", "env_args.seed", "env_args.map_name", "env_args.replay_dir",
-        "env_args.replay_prefix",
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -125,14 +118,20 @@ class Study:
         return [m for m in self.maps if all(self.group(algorithm, m) for algorithm in self.algorithms)]
 
 
+def metric_name(metric: str) -> str:
+    """Return a metric's name as figures and tables write it."""
+    return NAMES.get(metric, metric.replace("_", " "))
+
+
+def threshold_name(study: Study) -> str:
+    """Return the threshold in words: "90 % in 3 tests in a row"."""
+    value = f"{100 * study.threshold:g} %" if study.is_share else f"{study.threshold:g}"
+    return f"{value} in {study.sustained} tests in a row" if study.sustained > 1 else f"a test at {value}"
+
+
 def is_share(metric: str) -> bool:
     """Whether a metric is a share of episodes (0 to 1)."""
     return "battle_won" in metric or "timeout_mean" in metric
-
-
-def natural(name: str) -> list[Any]:
-    """Sort key under which 3m comes before 10m."""
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
 
 
 def metrics_needed(metric: str) -> list[str]:
@@ -140,8 +139,15 @@ def metrics_needed(metric: str) -> list[str]:
     return [metric, *COST_METRICS, *MILESTONES]
 
 
+def load(sources: Sequence[str], metric: str = HEADLINE, filters: Sequence[str] | None = None) -> Records:
+    """Read from folders and databases what a study of `metric` needs, without asking for clocks that were not kept."""
+    known = records.load(sources, filters=filters, metrics=[]).metric_names
+    needed = [name for name in metrics_needed(metric) if name in known]
+    return records.load(sources, filters=filters, metrics=needed)
+
+
 def gather(
-    records: Records,
+    found: Records,
     metric: str = HEADLINE,
     *,
     algorithms: Sequence[str] | None = None,
@@ -151,7 +157,7 @@ def gather(
     sustained: int = 3,
     last: int = LAST,
 ) -> Study:
-    """Return what can be compared in `records`; raises a UserError where nothing is left.
+    """Return what can be compared in the records `found`; raises a UserError where nothing is left.
 
     `group_by`: configuration keys whose values become part of the algorithm's name. `threshold` counts as reached with
     the last of `sustained` tests in a row at or above it; None: 0.9 for a share of episodes, else
@@ -159,49 +165,22 @@ def gather(
     """
     if threshold is None:
         threshold = 0.9 if is_share(metric) else float("inf")
-    problems = list(records.problems)
-    frame = records.runs
+    problems = list(found.problems)
+    frame = found.runs
     if frame.empty:
         raise UserError(_joined("There is no run to compare.", problems))
     frame = _chosen(_chosen(frame, "algorithm", algorithms), "map", maps)
-    frame = _label(frame, group_by)
-    curves = _curves(records.metrics, metric)
-    frame = _with_metric(frame, curves, metric, records, problems)
+    frame = frame.assign(label=labels(frame, group_by))
+    curves = _curves(found.metrics, metric)
+    frame = _with_metric(frame, curves, metric, found, problems)
     frame = _comparable(frame, problems)
     frame, doubled = protocol.without_duplicates(frame, by=("label", "map", "seed"))
     problems += doubled
     if frame.empty:
         raise UserError(_joined("No run is left to compare.", problems))
-    costs = {name: _curves(records.metrics, name) for name in (*COST_METRICS, *MILESTONES)}
+    costs = {name: _curves(found.metrics, name) for name in (*COST_METRICS, *MILESTONES)}
     runs = [_run(row, curves[row.run_id], costs, threshold, sustained, last) for row in frame.itertuples()]
     return Study(runs, metric, threshold, sustained, problems, frame.reset_index(drop=True), last)
-
-
-def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return a configuration with nested keys joined by dots."""
-    items: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping) and value:
-            items |= flat(value, f"{prefix}{key}.")
-        else:
-            items[f"{prefix}{key}"] = value
-    return items
-
-
-def differing_keys(frame: pd.DataFrame) -> dict[str, dict[str, list[str]]]:
-    """Return {key: {"algorithm on map": its values as text}} for every key that is not the same in all runs."""
-    texts: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    rows = [f"{algorithm} on {m}" for algorithm, m in zip(frame["label"], frame["map"], strict=True)]
-    for row, config in zip(rows, frame["config"], strict=True):
-        for key, value in flat(config).items():
-            if key not in BOOKKEEPING - {"t_max"} and key != "name":
-                texts[key][row].add(_text(value))
-    everyone = set(rows)
-    return {
-        key: {row: sorted(values, key=natural) for row, values in by_row.items()}
-        for key, by_row in sorted(texts.items())
-        if set(by_row) != everyone or len(set().union(*by_row.values())) > 1
-    }
 
 
 # --- choosing runs ---------------------------------------------------------------------------------------------------
@@ -218,43 +197,13 @@ def _chosen(frame: pd.DataFrame, column: str, names: Sequence[str] | None) -> pd
     return frame[frame[column].isin(names)]
 
 
-def _label(frame: pd.DataFrame, group_by: Sequence[str]) -> pd.DataFrame:
-    """Add the column `label`: the algorithm's name and the values of the keys that tell variants apart."""
-    configs = [flat(config) for config in frame["config"]]
-    known = set().union(*configs) if group_by else set()
-    for key in group_by:
-        if key not in known:
-            raise UserError(f'--group-by: no run has the configuration key "{key}".{nearest(key, known)}')
-    labels = []
-    variants = _variant_keys(frame, configs)
-    for algorithm, map_name, config in zip(frame["algorithm"], frame["map"], configs, strict=True):
-        keys = group_by or variants.get((algorithm, map_name), ())
-        labels.append(" ".join([algorithm, *(f"{key}={_text(config.get(key))}" for key in keys)]))
-    return frame.assign(label=labels)
-
-
-def _variant_keys(frame: pd.DataFrame, configs: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], list[str]]:
-    """Return {(algorithm, map): keys} where runs of the same seed differ in their configuration: a sweep."""
-    twins: dict[tuple[str, str, Any], list[Mapping[str, Any]]] = defaultdict(list)
-    for row in zip(frame["algorithm"], frame["map"], frame["seed"], configs, strict=True):
-        twins[row[:3]].append(row[3])
-    found: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for (algorithm, map_name, _), group in twins.items():
-        for other in group[1:]:
-            keys = (group[0].keys() | other.keys()) - BOOKKEEPING
-            different = {key for key in keys if _text(group[0].get(key)) != _text(other.get(key))}
-            if different:
-                found[algorithm, map_name] |= different
-    return {group: sorted(keys) for group, keys in found.items()}
-
-
 def _with_metric(
-    frame: pd.DataFrame, curves: Mapping[str, Curve], metric: str, records: Records, problems: list[str]
+    frame: pd.DataFrame, curves: Mapping[str, Curve], metric: str, found: Records, problems: list[str]
 ) -> pd.DataFrame:
     """Return the runs that have the metric; a sentence about the others, an error where none has it."""
     has = frame["run_id"].isin(curves)
     if not has.any():
-        names = sorted(set(records.metric_names) | set(records.metrics["metric"]))
+        names = sorted(set(found.metric_names) | set(found.metrics["metric"]))
         there = f" There are: {', '.join(names)}." if names else ""
         problems = [problem for problem in problems if f'"{metric}"' not in problem]
         raise UserError(_joined(f'No run has the metric "{metric}".{nearest(metric, names)}{there}', problems))
@@ -331,10 +280,6 @@ def _spent_at(step: float, clock: Curve, end: float, total: float) -> float:
 
 def _number(value: Any) -> float:
     return float("nan") if value is None or pd.isna(value) else float(value)
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
 
 
 def _some(names: Sequence[str], limit: int = 5) -> str:
