@@ -19,14 +19,14 @@ OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     ">=": operator.ge,
     "<": operator.lt,
     "<=": operator.le,
-    "~": lambda found, wanted: re.search(wanted, str(found)) is not None,
+    "~": lambda found, wanted: isinstance(found, str) and re.search(wanted, found) is not None,
 }
 # Which value of a metric is meant; the name alone means the last one
 REDUCTIONS = ("last", "max", "min")
 
 _CONDITION = re.compile(r"^\s*(?P<key>[^\s=!<>~]+)\s*(?P<operator>>=|<=|!=|==|=|>|<|~)\s*(?P<value>.*?)\s*$", re.DOTALL)
 _REDUCED = re.compile(rf"^({'|'.join(REDUCTIONS)})\((.+)\)$")
-_TIMES = frozenset({"started", "finished", "heartbeat"})
+TIMES = frozenset({"started", "finished", "heartbeat"})
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,10 @@ class Condition:
         if found is None or found != found:
             return self.value is None if self.operator == "=" else self.operator == "!=" and self.value is not None
         wanted = self.value
-        if self.key in _TIMES:
+        if self.key in TIMES:
             found, wanted = _comparable_times(str(found), str(wanted))
-        elif isinstance(found, str) and not isinstance(wanted, str) and wanted is not None:
-            wanted = _text(wanted)
+        elif isinstance(found, str) and wanted is not None and self.operator in ("=", "!="):
+            wanted = str(wanted)  # difficulty=7 means the text "7" too
         elif isinstance(found, bool) != isinstance(wanted, bool) and self.operator in ("=", "!="):
             return self.operator == "!="
         try:
@@ -70,7 +70,7 @@ def parse(text: str) -> Condition:
             re.compile(value)
         except re.error as error:
             raise UserError(f'"{value}" in "{text}" is no regular expression: {error}.') from None
-    elif key not in _TIMES:
+    elif key not in TIMES:
         value = _value(value)
     return Condition(key, sign, value, reduction)
 
@@ -117,11 +117,6 @@ def _value(text: str) -> Any:
         except yaml.YAMLError:
             return text
     return text
-
-
-def _text(value: Any) -> str:
-    """Return how a number or truth value reads in a configuration's text: `difficulty=7` means "7"."""
-    return str(value)
 
 
 def _comparable_times(found: str, wanted: str) -> tuple[str, str]:

@@ -46,13 +46,16 @@ class Index:
     ) -> None:
         self._database.close()
 
-    def update(self, present: Mapping[str, str], read: Callable[[Sequence[str]], Iterable[RunRecord]]) -> int:
+    def update(
+        self, present: Mapping[str, str], read: Callable[[Sequence[str]], Iterable[RunRecord]], complete: bool = True
+    ) -> int:
         """Make the index agree with the source; return how many runs were read.
 
-        `present` maps the key of each run that is there to its stamp; `read` reads the runs with these keys.
+        `present` maps the key of each run that is there to its stamp; `read` reads the runs with these keys. Runs that
+        are not in `present` are forgotten if it is `complete`.
         """
         known = dict(self._database.execute("SELECT key, stamp FROM runs"))
-        gone = [key for key in known if key not in present]
+        gone = [key for key in known if key not in present] if complete else []
         changed = [key for key, stamp in present.items() if known.get(key) != stamp]
         self._remove(gone)
         for start in range(0, len(changed), _CHUNK):

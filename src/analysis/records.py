@@ -13,7 +13,7 @@ import contextlib
 import math
 import sqlite3
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -78,12 +78,12 @@ def load(
     *,
     index: bool = True,
     filters: Sequence[str | Condition] | None = None,
-    metrics: Sequence[str] | None = None,
+    metrics: Sequence[str] | Callable[[list[str]], Sequence[str]] | None = None,
     everything: bool = False,
 ) -> Records:
     """Read the runs of folders and `mongodb://` addresses.
 
-    `metrics` names those to read (None: all, [] none). `filters` keeps runs that meet all conditions, such as
+    `metrics` names those to read (None: all, [] none; a function is given all names and returns those to read). `filters` keeps runs that meet all conditions, such as
     "env_args.map_name=3m", "lr>0.0005" or "test_battle_won_mean>=0.9" (see `analysis.filters`). `index=False` reads
     everything anew and writes no index. Of the parts of a resumed run only the last is kept, which holds the whole
     curve, and of runs equal in configuration and seed the one that went furthest; evaluations are left out.
@@ -98,19 +98,21 @@ def load(
         names: set[str] = set()
         shown = _source_names(sources)
         for source in sources:
-            opened = stack.enter_context(_opened(source, index))
-            names.update(opened.metric_names())
-            prefix = f"{shown[source]}:" if len(sources) > 1 else ""
-            runs += _runs_of(source, shown[source], prefix, opened, problems)
-        for name in metrics or ():
+            place = _Place(source, shown[source], f"{shown[source]}:" if len(sources) > 1 else "")
+            stack.enter_context(place.open(index, wanted))
+            names |= place.metric_names
+            runs += place.runs(problems)
+        wanted_metrics = metrics(sorted(names)) if callable(metrics) else sorted(names) if metrics is None else metrics
+        for name in wanted_metrics:
             if name not in names:
                 problems.append(f'No run has a metric "{name}".{nearest(name, sorted(names))}')
         runs = _distinct(runs, problems)
+        _join_resumed(runs)
         runs = _matching(runs, wanted, names)
-        _supersede(runs, problems)
+        _single_out_repeats(runs, problems)
         if not everything:
             runs = [run for run in runs if run.superseded is None]
-        chosen = sorted(names) if metrics is None else [name for name in dict.fromkeys(metrics) if name in names]
+        chosen = [name for name in dict.fromkeys(wanted_metrics) if name in names]
         return Records(_runs_frame(runs), _metrics_frame(runs, chosen), problems, sorted(names))
 
 
@@ -122,52 +124,65 @@ def _source_names(sources: Sequence[str]) -> dict[str, str]:
     return {source: run_mongo.shown(source) if is_url(source) else source.rstrip("/") or "/" for source in sources}
 
 
-def _opened(source: str, index: bool) -> Index:
-    """Return an index that agrees with the source."""
-    if is_url(source):
-        database = run_mongo.RunDatabase(source)
-        path = cache_folder() / f"{database.fingerprint()}.sqlite" if index else None
-        present, read = database.present(), database.read
-    else:
-        root = Path(source)
-        if not root.is_dir():
-            raise UserError(f'There is no folder "{source}".{_similar_folder(root)}')
-        path = root / FILE if index else None
-        present = dict(run_folders.find(root))
+class _Place:
+    """One source: a folder or a database, shown as `shown`; `prefix` comes before the ids of its runs."""
 
-        def read(keys: Sequence[str]) -> list[RunRecord]:
-            return [run_folders.read(root, key, present[key]) for key in keys]
+    def __init__(self, source: str, shown: str, prefix: str) -> None:
+        self.shown, self.prefix = shown, prefix
+        self.root: Path | None = None
+        self.database: run_mongo.RunDatabase | None = None
+        if is_url(source):
+            self.database = run_mongo.RunDatabase(source)
+        else:
+            self.root = Path(source)
+            if not self.root.is_dir():
+                raise UserError(f'There is no folder "{source}".{_similar_folder(self.root)}')
+        self.metric_names: set[str] = set()
 
-    try:
-        opened = Index(path)
-        opened.update(present, read)
-    except sqlite3.Error:  # the disk is full, or another process keeps it locked: do without a file
-        opened = Index(None)
-        opened.update(present, read)
-    return opened
+    def open(self, index: bool, wanted: Sequence[Condition]) -> Index:
+        """Open the index and make it agree with the source; a database is asked only for runs that may be `wanted`."""
+        if self.database is not None:
+            self._path = cache_folder() / f"{self.database.fingerprint()}.sqlite"
+            self._present, self._complete = self.database.present(wanted), not wanted
+            self._index = self._updated(index, self.database.read)
+            self.metric_names.update(() if self._complete else self.database.metric_names())
+        else:
+            assert self.root is not None
+            root, present = self.root, dict(run_folders.find(self.root))
+            self._path, self._present, self._complete = root / FILE, present, True
+            self._index = self._updated(index, lambda keys: [run_folders.read(root, key, present[key]) for key in keys])
+        self.metric_names.update(self._index.metric_names())
+        return self._index
+
+    def _updated(self, index: bool, read: Callable[[Sequence[str]], list[RunRecord]]) -> Index:
+        opened = Index(self._path if index else None)
+        try:
+            opened.update(self._present, read, self._complete)
+        except sqlite3.Error:  # the disk is full, or another process keeps it locked: do without a file
+            opened = Index(None)
+            opened.update(self._present, read, self._complete)
+        return opened
+
+    def runs(self, problems: list[str]) -> list[_Run]:
+        """Return the readable runs; what is wrong goes to `problems`."""
+        found = [(number, record) for number, record in self._index.records() if record.key in self._present]
+        if not found and self._complete:
+            problems.append(f"{self.shown} holds no runs.")
+        runs = []
+        for number, record in found:
+            name = self.shown if record.key == "." else f"{self.prefix}{record.key}"
+            if record.fields:
+                record.fields["folder"] = str(self.root / record.key) if self.root else None
+                runs.append(_Run(name, self.shown, record, self._index, number))
+            if record.problems:
+                outcome = "" if record.fields else "; it is left out"
+                problems.append(f"Run {name}: {', '.join(record.problems)}{outcome}.")
+        return runs
 
 
 def _similar_folder(path: Path) -> str:
     parent = path.parent
     return nearest(path.name, [other.name for other in parent.iterdir() if other.is_dir()]) if parent.is_dir() else ""
-
-
-def _runs_of(source: str, shown: str, prefix: str, index: Index, problems: list[str]) -> list[_Run]:
-    """Return the readable runs of one source; what is wrong goes to `problems`."""
-    found = index.records()
-    if not found:
-        problems.append(f"{shown} holds no runs.")
-    runs = []
-    root = None if is_url(source) else Path(source)
-    for number, record in found:
-        if root is not None and record.fields:
-            record.fields["folder"] = str(root / record.key)
-        name = shown if record.key == "." else f"{prefix}{record.key}"
-        runs += [_Run(name, shown, record, index, number)] if record.fields else []
-        outcome = "" if record.fields else "; it is left out"
-        if record.problems:
-            problems.append(f"Run {name}: {', '.join(record.problems)}{outcome}.")
-    return runs
 
 
 # --- which runs count ------------------------------------------------------------------------------------------------
@@ -243,8 +258,8 @@ def _reduced(runs: list[_Run], condition: Condition) -> list[float | None]:
     return [reduce(found[run.index].get(run.number)) for run in runs]
 
 
-def _supersede(runs: list[_Run], problems: list[str]) -> None:
-    """Mark the runs that must not be counted beside others."""
+def _join_resumed(runs: list[_Run]) -> None:
+    """Mark evaluations, and of the parts of each resumed run all but the last, which holds the metrics of all."""
     for run in runs:
         if run.fields["evaluate"]:
             run.superseded = "an evaluation of saved models"
@@ -255,8 +270,12 @@ def _supersede(runs: list[_Run], problems: list[str]) -> None:
         for run in parts:
             if run is not last:
                 run.superseded = f"resumed as {last.run_id}"
+
+
+def _single_out_repeats(runs: list[_Run], problems: list[str]) -> None:
+    """Mark, of runs equal in configuration and seed, all but the one that went furthest: they are not independent."""
     equal: dict[tuple[str, Any], list[_Run]] = defaultdict(list)
-    for run in training:
+    for run in runs:
         if run.superseded is None and run.fields["seed"] is not None:
             equal[run.fields["identity"], run.fields["seed"]].append(run)
     for (_, seed), same in equal.items():
@@ -267,8 +286,8 @@ def _supersede(runs: list[_Run], problems: list[str]) -> None:
                 run.superseded = f"repeated as {best.run_id}"
             listed = ", ".join(run.run_id for run in others)
             problems.append(
-                f"Runs of the same configuration with the same seed {seed}: only {best.run_id},"
-                f" which went furthest, is counted, not {listed}."
+                f"Runs of the same configuration with the same seed {seed}: {best.run_id} went furthest"
+                f" and is the one that counts, not {listed}."
             )
 
 

@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
+from analysis.filters import Condition
+from analysis.mongo_query import translate
 from analysis.run_record import RunRecord, Series, describe, make_series
 from tracking import database as access
 from utils.errors import UserError
@@ -42,9 +44,14 @@ class RunDatabase:
         """Return a name for this database's index: the same as long as address and database are."""
         return hashlib.sha256(self.shown.encode()).hexdigest()[:16]
 
-    def present(self) -> dict[str, str]:
-        """Return the key of every run with its stamp."""
-        documents = self.database.runs.find({}, dict.fromkeys(_STAMP, 1), batch_size=10_000)
+    def metric_names(self) -> list[str]:
+        """Return the name of every metric in the database."""
+        return sorted(str(name) for name in self.database.metrics.distinct("name"))
+
+    def present(self, wanted: Sequence[Condition] = ()) -> dict[str, str]:
+        """Return the key of every run with its stamp, of those alone that meet what conditions it can decide."""
+        query = translate(wanted, self.database).filter(self.database) if wanted else {}
+        documents = self.database.runs.find(query, dict.fromkeys(_STAMP, 1), batch_size=10_000)
         return {_key(document["_id"]): " ".join(str(document.get(name)) for name in _STAMP) for document in documents}
 
     def read(self, keys: Sequence[str]) -> list[RunRecord]:

@@ -28,8 +28,7 @@ def sync_run(database: Any, folder: Path) -> int:
     metrics = _load(folder, "metrics.json", required=False)
     info = _load(folder, "info.json", required=False)
     summary = _load(folder, "summary.json", required=False)
-    meta: dict[str, Any] = dict(run.get("meta") or {})
-    meta.setdefault("token", _token(folder, run, config))
+    meta: dict[str, Any] = {"token": _token(folder, run, config), **(run.get("meta") or {})}
     output = folder / "cout.txt"
     experiment = dict(run.get("experiment") or {})
     sources = [source for source in experiment.get("sources") or [] if len(source) == 2]
