@@ -125,10 +125,13 @@ def _query(sources: list[str], conditions: list[str], options: argparse.Namespac
     needed = {_metric(name) for name in [*wanted, *_names((options.sort or "").lstrip("-"))]}
     needed |= {HEADLINE, *(parse(text).key for text in conditions)} if not wanted else set()
     needed = set(curves) or needed
-    records = load(sources, index=not options.no_index, filters=conditions, metrics=[], everything=True)
-    known = [name for name in dict.fromkeys([*curves, *metrics]) if name in records.metric_names]
-    if known:
-        records = load(sources, index=not options.no_index, filters=conditions, metrics=known, everything=True)
+    records = load(
+        sources,
+        index=not options.no_index,
+        filters=conditions,
+        metrics=lambda known: [name for name in known if name in needed],
+        everything=True,
+    )
     runs = records.runs
     if not options.all:
         resumed = runs["superseded"].str.startswith(("resumed", "an evaluation"), na=False)
@@ -216,12 +219,12 @@ def _print_table(frame: pd.DataFrame) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in frame.columns:
         numeric = frame[name].dtype.kind in "iuf" or str(frame[name].dtype) == "Int64"
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
     for row in frame.itertuples(index=False):
         table.add_row(*(_cell(name, value) for name, value in zip(frame.columns, row)))
     console = Console()
     if not console.is_terminal:  # into a file or a pipe: as wide as it needs to be
-        console = Console(width=max(80, console.measure(table).maximum))
+        console = Console(width=Console(width=10_000).measure(table).maximum)
     console.print(table)
 
 
@@ -233,7 +236,8 @@ def _cell(name: str, value: Any) -> str:
     if isinstance(value, pd.Timestamp):
         return f"{value:%Y-%m-%d %H:%M}"
     if isinstance(value, float):
-        return f"{value:,.0f}" if value == int(value) and abs(value) >= 10 or name == "wall_s" else f"{value:.4g}"
+        whole = name == "wall_s" or (value == int(value) and abs(value) >= 10)
+        return f"{value:,.0f}" if whole else f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) and name in ("t_max", "t_env") else str(value)
 
 

@@ -157,7 +157,8 @@ def _time_comparison(sign: str, start: datetime, end: datetime) -> dict[str, Any
         ">=": {"$gte": start},
         "<": {"$lt": start},
     }
-    return {"=": within, "<=": {"$lt": end}, "~": {"$exists": True}, **others}[sign]
+    others |= {"=": within, "<=": {"$lt": end}, "~": {"$exists": True}}
+    return others[sign]
 
 
 def _all_of(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -83,13 +83,13 @@ def load(
 ) -> Records:
     """Read the runs of folders and `mongodb://` addresses.
 
-    `metrics` names those to read (None: all, [] none; a function is given all names and returns those to read). `filters` keeps runs that meet all conditions, such as
-    "env_args.map_name=3m", "lr>0.0005" or "test_battle_won_mean>=0.9" (see `analysis.filters`). `index=False` reads
-    everything anew and writes no index. Of the parts of a resumed run only the last is kept, which holds the whole
-    curve, and of runs equal in configuration and seed the one that went furthest; evaluations are left out.
-    `everything=True` keeps them, with the reason in the column `superseded`.
+    `metrics` names those to read (None: all, [] none; a function is given all names and returns some). `filters` keeps
+    runs that meet all conditions, such as "env_args.map_name=3m", "lr>0.0005" or "test_battle_won_mean>=0.9" (see
+    `analysis.filters`). `index=False` reads everything anew and writes no index. Of the parts of a resumed run only the
+    last is kept, which holds the whole curve, and of runs equal in configuration and seed the one that went furthest;
+    evaluations are left out. `everything=True` keeps them, with the reason in the column `superseded`.
 
-    Raises UserError for a source that is not there, an unknown metric, and a condition that cannot be understood.
+    Raises UserError for a source that is not there and for a condition that cannot be understood.
     """
     wanted = [conditions.parse(text) if isinstance(text, str) else text for text in filters or ()]
     with contextlib.ExitStack() as stack:

@@ -28,7 +28,8 @@ def sync_run(database: Any, folder: Path) -> int:
     metrics = _load(folder, "metrics.json", required=False)
     info = _load(folder, "info.json", required=False)
     summary = _load(folder, "summary.json", required=False)
-    meta: dict[str, Any] = {"token": _token(folder, run, config), **(run.get("meta") or {})}
+    recorded: dict[str, Any] = run.get("meta") or {}
+    meta = {"token": _token(folder, run, config), **recorded}
     output = folder / "cout.txt"
     experiment = dict(run.get("experiment") or {})
     sources = [source for source in experiment.get("sources") or [] if len(source) == 2]
