@@ -156,7 +156,9 @@ class TestTraining:
         config = read(folder, "config.json")
         assert (config["seed"], config["env_args"]["seed"]) == (5, 5)
         assert config["engine_info"]["engine"] == "skirmish"
-        assert set(config["engine_info"]) == {"engine", "engine_version", "map_checksum"}
+        assert set(config["engine_info"]) == {
+            *("engine", "engine_version", "map_checksum", "profile", "build", "rules")
+        }
         summary = read(folder, "summary.json")
         assert summary["t_env"] > 300
         assert summary["ended_by"] == "t_max = 300 steps"

@@ -1,6 +1,7 @@
 """SMAC for runners: one battle as a `MultiAgentEnv`, many as `Battles` for the vector runner.
 
-`env_args` are the arguments of SMAC's environment and `engine`: `auto` or `skirmish` play on the embedded engine.
+`env_args` are the arguments of SMAC's environment, `corrected_rules`, the embedded engine's own (profile, build,
+enemy_medivac, threads), and `engine`: `auto` or `skirmish` play on the embedded engine.
 Unlike SMAC's own size queries, `get_env_info` tells the lengths that the arrays really have (they differ with
 `obs_timestep_number`), because batches are built from them.
 """
@@ -14,7 +15,7 @@ from envs.multiagentenv import MultiAgentEnv
 from skirmish.battles import Battles
 from skirmish.env import StarCraft2Env
 from skirmish.maps import load_map
-from skirmish.options import RuleOptions, SettingError, suggest
+from skirmish.options import SettingError, split_arguments, suggest
 from skirmish.rules import Rules
 
 ENGINES = ("auto", "skirmish", "starcraft2")
@@ -34,16 +35,24 @@ def choose_engine(engine: str) -> str:
 
 
 def describe(env_args: dict[str, Any]) -> dict[str, str]:
-    """Check env_args and say what will play: `engine`, `engine_version`, `map_checksum`.
+    """Check env_args and say what will play: `engine`, `engine_version`, `map_checksum`, `profile`, `build`, `rules`.
 
+    rules: `smac`, or `corrected` with `corrected_rules`.
     Raises MapError or SettingError, both ValueErrors of one sentence or two.
     """
     arguments = dict(env_args)
     engine = choose_engine(arguments.pop("engine", "auto"))
     arguments.pop("seed", None)
     spec = load_map(arguments.pop("map_name", "8m"))
-    RuleOptions.parse(arguments)
-    return {"engine": engine, "engine_version": skirmish.__version__, "map_checksum": spec.checksum}
+    rules, embedded = split_arguments(arguments)
+    return {
+        "engine": engine,
+        "engine_version": skirmish.__version__,
+        "map_checksum": spec.checksum,
+        "profile": embedded.profile,
+        "build": embedded.build,
+        "rules": "corrected" if rules.corrected_rules else "smac",
+    }
 
 
 def make_vector(

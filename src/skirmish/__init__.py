@@ -12,7 +12,7 @@ Importing this package is cheap: Numba is loaded with `skirmish.engine` or `skir
 from skirmish.maps import GROUPS, MAP_NAMES, MapError, MapSpec, load_map, resolve_maps
 from skirmish.units import UNIT_NAMES, UnitType, load_units
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "GROUPS", "MAP_NAMES", "UNIT_NAMES", "MapError", "MapSpec", "UnitType", "load_map", "load_units", "resolve_maps",

@@ -97,7 +97,7 @@ class EngineOptions:
     """What the embedded engine can be told.
 
     profile: `multiplayer` (what the real game shows) or `liberty` (what the map files say); build: the game client,
-    `4.10` or `4.6.2`; enemy_medivac: what the enemy's Medivac does, `follow` the army it heals, or `stay`; threads:
+    `4.10` or `4.6.2`; enemy_medivac: it may `follow` its army or `stay` where it appeared; threads:
     threads that share the battles, the outcome does not depend on them.
     """
 

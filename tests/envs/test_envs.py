@@ -1,5 +1,7 @@
 """Every environment by name keeps the runners' contract."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -8,8 +10,12 @@ from envs.smac import choose_engine
 from skirmish.maps import MapError
 from skirmish.options import SettingError
 
+GATE = str(Path(__file__).parents[2] / "src" / "skirmish" / "data" / "gate.yaml")
+
 CASES = [
     ("sc2", {"map_name": "3m", "seed": 3}),
+    ("sc2", {"map_name": "MMM", "corrected_rules": True, "threads": 2, "seed": 3}),
+    ("sc2", {"map_name": GATE, "profile": "liberty", "seed": 3}),
     ("sc2", {"map_name": "2m_vs_1m", "engine": "skirmish", "seed": 3}),
     ("sc2", {"map_name": "3m", "obs_timestep_number": True, "obs_instead_of_state": True, "seed": 3}),
     ("matrix_game", {}),
@@ -96,8 +102,16 @@ def test_the_sizes_told_are_those_of_the_arrays():
 
 def test_a_run_learns_what_plays():
     told = describe("sc2", {"map_name": "3m", "engine": "auto", "seed": None})
-    assert set(told) == {"engine", "engine_version", "map_checksum"}
-    assert told["engine"] == "skirmish"
+    assert set(told) == {"engine", "engine_version", "map_checksum", "profile", "build", "rules"}
+    assert (told["engine"], told["profile"], told["build"], told["rules"]) == (
+        "skirmish",
+        "multiplayer",
+        "4.10",
+        "smac",
+    )
+    other = describe("sc2", {"map_name": "MMM2", "profile": "liberty", "build": "4.6.2", "corrected_rules": True})
+    assert (other["profile"], other["build"], other["rules"]) == ("liberty", "4.6.2", "corrected")
+    assert other["map_checksum"] != told["map_checksum"]
     assert describe("matrix_game", {}) == {}
 
 
@@ -110,6 +124,9 @@ def test_a_run_learns_what_plays():
         ({"map_name": "3m", "engine": "skirmsh"}, SettingError, 'Did you mean "skirmish"?'),
         ({"map_name": "3m", "engine": "starcraft2"}, SettingError, "not part of this version"),
         ({"map_name": "3m", "step_mul": "8"}, SettingError, "must be a whole number"),
+        ({"map_name": "3m", "build": "4.1"}, SettingError, '"build" must be 4.10 or 4.6.2'),
+        ({"map_name": "3m", "threads": 0}, SettingError, '"threads" must be at least 1'),
+        ({"map_name": "nowhere/none.yaml"}, MapError, "nowhere/none.yaml"),
     ],
 )
 def test_wrong_arguments_are_refused_before_anything_starts(env_args, error, message):

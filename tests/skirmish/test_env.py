@@ -242,12 +242,15 @@ def test_a_full_restart_begins_the_random_stream_again_and_is_counted():
 
 
 # The official class's methods that do not talk to the game.
-METHODS = """reset step get_total_actions distance unit_shoot_range unit_sight_range unit_max_cooldown save_replay
-unit_max_shield can_move get_surrounding_points check_bounds get_surrounding_pathing get_surrounding_height get_obs_agent
-get_obs get_state get_state_dict get_ally_num_attributes get_enemy_num_attributes get_obs_enemy_feats_size
-get_obs_ally_feats_size get_obs_own_feats_size get_obs_move_feats_size get_obs_size get_state_size get_visibility_matrix
-get_unit_type_id get_avail_agent_actions get_avail_actions close seed render only_medivac_left get_unit_by_id get_stats
-get_env_info full_restart""".split()
+METHODS = [
+    *("reset", "step", "close", "seed", "render", "save_replay", "full_restart", "get_stats", "get_env_info"),
+    *("get_obs", "get_obs_agent", "get_obs_size", "get_obs_move_feats_size", "get_obs_enemy_feats_size"),
+    *("get_obs_ally_feats_size", "get_obs_own_feats_size", "get_state", "get_state_size", "get_state_dict"),
+    *("get_ally_num_attributes", "get_enemy_num_attributes", "get_visibility_matrix", "get_total_actions"),
+    *("get_avail_actions", "get_avail_agent_actions", "get_unit_by_id", "get_unit_type_id", "only_medivac_left"),
+    *("distance", "unit_shoot_range", "unit_sight_range", "unit_max_cooldown", "unit_max_shield", "can_move"),
+    *("get_surrounding_points", "get_surrounding_pathing", "get_surrounding_height", "check_bounds"),
+]
 
 
 def test_the_method_set_is_smacs():

@@ -1,0 +1,9 @@
+"""Builds outside the source folder, which stays as it is; everything else is in pyproject.toml."""
+
+import tempfile
+
+from setuptools import setup
+
+_BUILD = tempfile.mkdtemp(prefix="skirmish-build-")
+
+setup(options={"build": {"build_base": _BUILD}, "egg_info": {"egg_base": _BUILD}})
