@@ -52,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--threshold", type=float, help="whose steps are counted (default: 0.9 for win rates)")
     what.add_argument("--sustained", type=int, default=3, metavar="N", help="tests in a row that must reach it")
     what.add_argument("--last", type=int, default=3, metavar="N", help="tests a run's final value is the mean of")
+    what.add_argument("--at", type=_steps, default=[], metavar="N,N", help="steps at which the tables give values")
     what.add_argument("--published", action="store_true", help="put published results beside ours")
     output = made.add_argument_group("what to write")
     output.add_argument("--out", type=Path, metavar="DIR", help="folder of figures and tables (default: DIR/report)")
@@ -109,6 +110,7 @@ def _options(chosen: argparse.Namespace, arguments: Sequence[str]) -> Options:
         threshold=chosen.threshold,
         sustained=chosen.sustained,
         last=chosen.last,
+        at=chosen.at,
         published=chosen.published,
         command=shlex.join(["python3", "src/plot_results.py", *map(without_password, arguments)]),
     )
@@ -135,6 +137,12 @@ def _summary_metric(path: str) -> str:
         return str(json.loads(Path(path).read_text(encoding="utf-8"))["metric"])
     except (OSError, ValueError, KeyError, TypeError):
         return HEADLINE
+
+
+def _steps(text: str) -> list[float]:
+    """Return numbers of steps, "5000,20k,1M" as well."""
+    units = {"k": 1e3, "m": 1e6}
+    return [float(name.rstrip("kKmM")) * units.get(name[-1].lower(), 1.0) for name in _names(text)]
 
 
 def _names(text: str) -> list[str]:

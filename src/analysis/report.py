@@ -42,7 +42,7 @@ LIBRARIES = ("numpy", "scipy", "pandas", "matplotlib")
 
 @dataclass
 class Options:
-    """What to draw and how: see `study.gather`; `statistic` is that of the learning curves."""
+    """What to draw and how: see `study.gather`; `statistic` is that of the learning curves, `at` the steps of a table."""
 
     metric: str = HEADLINE
     statistic: str = "mean"
@@ -52,6 +52,7 @@ class Options:
     threshold: float | None = None
     sustained: int = 3
     last: int = 3
+    at: Sequence[float] = ()
     published: bool = False
     command: str = field(default_factory=lambda: shlex.join(["python3", *map(without_password, sys.argv)]))
 
@@ -98,7 +99,7 @@ def write_study(study: Study, out: Path, options: Options, *, page: bool = True)
 
 def make_tables(study: Study, options: Options) -> list[Table]:
     """Return the tables of a study, the summary first."""
-    found: list[Table | None] = [tables.summary(study), tables.details(study), tables.on_the_way(study)]
+    found: list[Table | None] = [tables.summary(study), tables.details(study), tables.on_the_way(study, options.at)]
     found += [tables.costs(study), tables_pairs.pairs(study), tables_pairs.suite_pairs(study)]
     if options.published:
         found.append(published_table(study))

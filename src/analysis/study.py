@@ -166,7 +166,7 @@ def gather(
     if threshold is None:
         threshold = 0.9 if is_share(metric) else float("inf")
     problems = list(found.problems)
-    frame = found.runs
+    frame = found.runs.reset_index(drop=True)
     if frame.empty:
         raise UserError(_joined("There is no run to compare.", problems))
     frame = _chosen(_chosen(frame, "algorithm", algorithms), "map", maps)

@@ -30,7 +30,7 @@ def pairs(study: Study) -> Table | None:
         first, second = study.group(row.a, row.task), study.group(row.b, row.task)
         cells = [row.task, f"{row.a} - {row.b}", value_text(study, row.difference, sign=True), _decimal(row.cohens_d)]
         cells += [_p(row.welch_p), _p(row.welch_holm), _p(row.mann_whitney_p), _p(row.mann_whitney_holm)]
-        rows.append(cells + ([_steps_ratio(first, second)] if timed else []))
+        rows.append(cells + (_steps_cells(first, second) if timed else []))
     unit = ", points" if study.is_share else ""
     columns = ["map", "pair", f"difference{unit}", "Cohen's d", "Welch p", "Holm", "Mann-Whitney p", "Holm"]
     notes = [
@@ -38,10 +38,11 @@ def pairs(study: Study) -> Table | None:
         f"({len(frame):,}). {DASH}: not defined, as with one seed or without any spread."
     ]
     if timed:
-        columns.append("ratio of steps [95 %]")
+        columns += ["ratio of steps [95 %]", "log-rank p"]
         notes.append(
             f"Ratio of steps: median (Kaplan-Meier) of the first over that of the second to {threshold_name(study)}; "
-            "below 1 the first is faster; a question mark: these runs set no bound."
+            "below 1 the first is faster; a question mark: these runs set no bound. Log-rank: test of "
+            "whether one gets there faster."
         )
     if len(frame) > PAIRS_SHOWN:
         notes.append(f"The first {PAIRS_SHOWN} of {len(frame):,} rows.")
@@ -79,11 +80,15 @@ def _p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _steps_ratio(first: Sequence[Run], second: Sequence[Run]) -> str:
-    ratio = thresholds.ratio_of_steps([run.reach for run in first], [run.reach for run in second])
+def _steps_cells(first: Sequence[Run], second: Sequence[Run]) -> list[str]:
+    """Return the ratio of the median steps with its interval, and the log-rank p-value."""
+    a, b = [run.reach for run in first], [run.reach for run in second]
+    p = _p(thresholds.log_rank(a, b)) if min(len(a), len(b)) > 1 else DASH
+    ratio = thresholds.ratio_of_steps(a, b)
     if ratio.value is None:
-        return DASH
+        return [DASH, p]
     if ratio.low is None or ratio.high is None:
-        return f"{ratio.value:.2f}"
+        return [f"{ratio.value:.2f}", p]
     low = f"{ratio.low:.2f}" if ratio.low > 0 else "?"
-    return f"{ratio.value:.2f} [{low}, {f'{ratio.high:.2f}' if np.isfinite(ratio.high) else '?'}]"
+    high = f"{ratio.high:.2f}" if np.isfinite(ratio.high) else "?"
+    return [f"{ratio.value:.2f} [{low}, {high}]", p]
