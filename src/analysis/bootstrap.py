@@ -128,7 +128,7 @@ def draws(tasks: Sequence[Array], repetitions: int, seed: int) -> Iterator[list[
         yield [task[generator.integers(task.size, size=(size, task.size))] for task in tasks]
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def order_weights(n_runs: int, statistic: str, repetitions: int, seed: int) -> Array:
     """Matrix [repetitions, n_runs]: a resample's statistic as weights on the sorted runs.
 
@@ -142,6 +142,25 @@ def order_weights(n_runs: int, statistic: str, repetitions: int, seed: int) -> A
     flat = middle + n_runs * np.arange(repetitions)[:, None]
     counts = np.bincount(flat.ravel(), minlength=repetitions * n_runs).reshape(repetitions, n_runs)
     return counts / middle.shape[1]
+
+
+def draw_counts(n_runs: int, repetitions: int, seed: int, stream: int) -> Array:
+    """How often each run occurs in each resample [repetitions, n_runs]; rows sum to n_runs.
+
+    Different streams are independent of each other. Small ones are kept, for they serve every pair of algorithms.
+    """
+    draw = _kept_counts if n_runs <= CACHED_RUNS else _draw_counts
+    return draw(n_runs, repetitions, seed, stream)
+
+
+def _draw_counts(n_runs: int, repetitions: int, seed: int, stream: int) -> Array:
+    generator = np.random.default_rng([seed, stream, n_runs])
+    drawn = generator.integers(n_runs, size=(repetitions, n_runs)) + n_runs * np.arange(repetitions)[:, None]
+    counts = np.bincount(drawn.ravel(), minlength=repetitions * n_runs).reshape(repetitions, n_runs)
+    return counts.astype(np.float32)  # whole numbers: exact
+
+
+_kept_counts = lru_cache(maxsize=128)(_draw_counts)
 
 
 def percentile_limits(replicates: Array, confidence: float) -> tuple[Array, Array]:

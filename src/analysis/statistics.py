@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,12 +17,14 @@ from numpy.typing import ArrayLike
 from analysis.bootstrap import (
     REPETITIONS,
     STATISTICS,
+    CACHED_RUNS,
     Array,
     Estimate,
     Scores,
     as_tasks,
     bca_limits,
     clipped,
+    draw_counts,
     percentile_limits,
     resample,
     statistic_called,
@@ -71,6 +74,8 @@ __all__ = [
 ]
 
 METHODS = ("percentile", "bca", "studentised")
+TIE = 1e-9
+"""Means of runs closer than this share their rank."""
 
 
 @dataclass(frozen=True)
@@ -133,11 +138,10 @@ def probability_of_improvement(
     fewest = min(min(matrix.shape) for matrix in wins)
     if fewest < 2:
         return Estimate(value, None, None, fewest, len(wins), "one seed: no interval", confidence)
-    generator = np.random.default_rng(seed)
     total = np.zeros(repetitions)
-    for matrix in wins:
-        shares_a, shares_b = (_shares(generator, size, repetitions) for size in matrix.shape)
-        total += ((shares_a @ matrix) * shares_b).sum(axis=1)
+    for task, matrix in enumerate(wins):
+        of_a, of_b = (draw_counts(n, repetitions, seed, 2 * task + side) for side, n in enumerate(matrix.shape))
+        total += ((of_a @ matrix) * of_b).sum(axis=1) / matrix.size
     low, high = percentile_limits(total / len(wins), confidence)
     return Estimate(value, float(low), float(high), fewest, len(wins), "percentile bootstrap", confidence)
 
@@ -149,13 +153,12 @@ def permutation_p(a: Scores, b: Scores, repetitions: int = 10_000, seed: int = 0
     """
     pairs = _paired(a, b)
     observed = float(np.mean([_wins(x, y).mean() for x, y in pairs]))
-    generator = np.random.default_rng(seed)
     total = np.zeros(repetitions)
-    for x, y in pairs:
+    for task, (x, y) in enumerate(pairs):
         pooled = np.concatenate([x, y])
         ranks = (pooled[:, None] > pooled).sum(axis=1) + 0.5 * ((pooled[:, None] == pooled).sum(axis=1) + 1)
-        order = np.argsort(generator.random((repetitions, pooled.size)), axis=1)[:, : x.size]
-        total += (ranks[order].sum(axis=1) - x.size * (x.size + 1) / 2) / (x.size * y.size)
+        rank_sums = _splits(x.size, y.size, repetitions, seed, task) @ ranks
+        total += (rank_sums - x.size * (x.size + 1) / 2) / (x.size * y.size)
     extreme = np.abs(total / len(pairs) - 0.5) >= abs(observed - 0.5) - 1e-12
     return float((1 + extreme.sum()) / (1 + repetitions))
 
@@ -186,7 +189,7 @@ def performance_profile(
     scores: Scores,
     thresholds: ArrayLike,
     confidence: float = 0.95,
-    repetitions: int = REPETITIONS,
+    repetitions: int = 2_000,
     seed: int = 0,
 ) -> Profile:
     """Share of runs scoring above each threshold, mean over tasks, with a pointwise percentile-bootstrap band."""
@@ -197,10 +200,9 @@ def performance_profile(
     fewest = min(task.size for task in tasks)
     if fewest < 2:
         return Profile(taus, fraction, None, None, fewest, len(tasks))
-    generator = np.random.default_rng(seed)
     total = np.zeros((repetitions, taus.size))
-    for matrix in above:
-        total += _shares(generator, matrix.shape[0], repetitions) @ matrix
+    for task, matrix in enumerate(above):
+        total += draw_counts(matrix.shape[0], repetitions, seed, task) @ matrix / matrix.shape[0]
     low, high = percentile_limits(total / len(tasks), confidence)
     return Profile(taus, fraction, low, high, fewest, len(tasks))
 
@@ -217,12 +219,12 @@ def rank_distribution(
         raise ValueError("There is no task that all algorithms have runs on.")
     n = len(algorithms)
     probability = np.zeros((n, n))
-    generator = np.random.default_rng(seed)
     for task in shared:
         runs = [np.asarray(tasks[task], dtype=float) for tasks in algorithms.values()]
-        means = np.stack([_shares(generator, x.size, repetitions) @ x for x in runs], axis=1)  # [repetitions, n]
-        better = (means[:, None, :] > means[:, :, None] + 1e-12).sum(axis=2)
-        equal = (np.abs(means[:, None, :] - means[:, :, None]) <= 1e-12).sum(axis=2)
+        # The same draws on every task do no harm: each rank's probability is a mean over tasks, not a joint one.
+        means = np.stack([draw_counts(x.size, repetitions, seed, i) @ x / x.size for i, x in enumerate(runs)], axis=1)
+        better = (means[:, None, :] > means[:, :, None] + TIE).sum(axis=2)
+        equal = (np.abs(means[:, None, :] - means[:, :, None]) <= TIE).sum(axis=2)
         for rank in range(n):
             probability[:, rank] += (((better <= rank) & (rank < better + equal)) / equal).mean(axis=0)
     return dict(zip(algorithms, probability / len(shared), strict=True))
@@ -245,8 +247,17 @@ def _wins(x: Array, y: Array) -> Array:
     return (x[:, None] > y) + 0.5 * (x[:, None] == y)
 
 
-def _shares(generator: np.random.Generator, n_runs: int, repetitions: int) -> Array:
-    """Matrix [repetitions, n_runs]: which share of a resample each run has; rows sum to one."""
-    drawn = generator.integers(n_runs, size=(repetitions, n_runs)) + n_runs * np.arange(repetitions)[:, None]
-    counts = np.bincount(drawn.ravel(), minlength=repetitions * n_runs).reshape(repetitions, n_runs)
-    return counts / n_runs
+def _splits(n_a: int, n_b: int, repetitions: int, seed: int, task: int) -> Array:
+    """Matrix [repetitions, n_a + n_b]: 1 for the runs that a random split gives to the first side, else 0."""
+    split = _kept_random_splits if n_a + n_b <= CACHED_RUNS else _random_splits
+    return split(n_a, n_b, repetitions, seed, task)
+
+
+def _random_splits(n_a: int, n_b: int, repetitions: int, seed: int, task: int) -> Array:
+    order = np.argsort(np.random.default_rng([seed, task]).random((repetitions, n_a + n_b)), axis=1)
+    split = np.zeros(order.shape, dtype=np.float32)
+    np.put_along_axis(split, order[:, :n_a], 1, axis=1)
+    return split
+
+
+_kept_random_splits = lru_cache(maxsize=64)(_random_splits)
