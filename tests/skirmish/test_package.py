@@ -44,8 +44,9 @@ def lend_kernels(folder):
             times = source.stat()
             os.utime(folder / source.name, ns=(times.st_atime_ns, times.st_mtime_ns))
     (folder / "__pycache__").mkdir(exist_ok=True)
-    for compiled in (SOURCE / "__pycache__").glob("*.nb?"):
-        shutil.copy2(compiled, folder / "__pycache__")
+    for compiled in (SOURCE / "__pycache__").iterdir():
+        if compiled.suffix in (".nbi", ".nbc", ".sources"):
+            shutil.copy2(compiled, folder / "__pycache__")
 
 
 @pytest.fixture(scope="module")

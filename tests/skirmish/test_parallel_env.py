@@ -15,7 +15,7 @@ from skirmish.parallel_env import parallel_env
 from skirmish.rules import IllegalActionError, NotRunningError
 
 
-@pytest.mark.parametrize("map_name", ["3m", "5m_vs_6m"])
+@pytest.mark.parametrize("map_name", ["3m", "2s3z", "MMM", "corridor"])
 @pytest.mark.parametrize("arguments", [{}, {"obs_timestep_number": True}, {"corrected_rules": True}])
 def test_pettingzoos_own_tests_pass_without_a_warning(map_name, arguments):
     with warnings.catch_warnings():
