@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from analysis.bootstrap import (
+    CACHED_RUNS,
     REPETITIONS,
     STATISTICS,
-    CACHED_RUNS,
     Array,
     Estimate,
     Scores,
