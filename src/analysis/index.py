@@ -116,7 +116,9 @@ class Index:
 
 
 def cache_folder() -> Path:
-    """Return where indexes of databases are kept: the user's cache folder."""
+    """Return where indexes of databases are kept: AMAL_CACHE, else a folder in the user's cache."""
+    if os.environ.get("AMAL_CACHE"):
+        return Path(os.environ["AMAL_CACHE"])
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "amal"
 
 

@@ -181,8 +181,6 @@ class MongoRecords(RunObserver):
 
     def _flush(self) -> bool:
         """Bring the database up to date; return whether it is."""
-        from pymongo.errors import PyMongoError
-
         with self._writing:
             with self._lock:
                 if not self._changed:
@@ -194,7 +192,7 @@ class MongoRecords(RunObserver):
             try:
                 entry["experiment"] = {**entry["experiment"], "sources": self._stored_sources()}
                 self._document.write(entry, points)
-            except (PyMongoError, OSError) as error:
+            except Exception as error:  # of the driver, of the server, of a file: none may end the copying
                 with self._lock:
                     self._changed = True
                 self._document.forget()

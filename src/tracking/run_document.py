@@ -132,16 +132,24 @@ def store_sources(database: Any, sources: list[Any], folder: Path) -> list[Any]:
 
 def encodable(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy of a run's entry that BSON can hold: what it cannot is turned into text, as sacred does."""
+    plain: dict[str, Any] = _encodable(dict(entry))
+    return plain
+
+
+def _encodable(value: Any) -> Any:
     import bson
     from bson.errors import InvalidDocument
-    from sacred.observers.mongo import force_bson_encodeable
 
-    plain = dict(entry)
     try:
-        bson.encode(plain)
+        bson.encode({"value": value})
+        return value
     except (InvalidDocument, OverflowError):
-        plain = dict(force_bson_encodeable(plain))
-    return plain
+        pass
+    if isinstance(value, Mapping):
+        return {str(key): _encodable(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encodable(inner) for inner in value]
+    return str(value)
 
 
 def _tail(text: str) -> str:

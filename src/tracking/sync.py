@@ -34,9 +34,12 @@ def sync_run(database: Any, folder: Path) -> int:
     experiment = dict(run.get("experiment") or {})
     sources = [source for source in experiment.get("sources") or [] if len(source) == 2]
     experiment["sources"] = store_sources(database, sources, folder.parent)
-    entry = {
+    times: dict[str, Any] = {
+        name: _datetime(run[name]) for name in ("start_time", "stop_time", "heartbeat") if name in run
+    }
+    entry: dict[str, Any] = {
         **run,
-        **{name: _datetime(run.get(name)) for name in ("start_time", "stop_time", "heartbeat") if name in run},
+        **times,
         "experiment": experiment,
         "config": config,
         "meta": meta,
@@ -46,9 +49,9 @@ def sync_run(database: Any, folder: Path) -> int:
     }
     points: dict[str, Points] = {}
     for name, content in metrics.items():
-        steps, values, times = (list(content.get(part) or []) for part in ("steps", "values", "timestamps"))
+        steps, values, stamps = (list(content.get(part) or []) for part in ("steps", "values", "timestamps"))
         n = min(len(steps), len(values))
-        moments = [_datetime(time) for time in times[:n]] + [None] * (n - len(times))
+        moments = [_datetime(stamp) for stamp in stamps[:n]] + [None] * (n - len(stamps))
         points[name] = (steps[:n], values[:n], moments)
     return RunDocument(database, meta["token"]).write(entry, points)
 
