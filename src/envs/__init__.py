@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from envs.multiagentenv import MultiAgentEnv
 
 if TYPE_CHECKING:
+    from envs.vector_game import VectorGame
     from skirmish.battles import Battles
 
 __all__ = ["REGISTRY", "VECTOR_REGISTRY", "MultiAgentEnv", "describe"]
@@ -30,14 +31,41 @@ def _matrix_game(**env_args: Any) -> MultiAgentEnv:
     return MatrixGame(**env_args)
 
 
+def _predator_prey(seed: int | None = None, **env_args: Any) -> MultiAgentEnv:
+    from envs.predator_prey import PredatorPrey
+    from envs.vector_game import SingleGame
+
+    return SingleGame(PredatorPrey(1, seed or 0, **env_args), seed)
+
+
+def _matrix_games(n_battles: int, seed: int = 0, **env_args: Any) -> VectorGame:
+    from envs.matrix_game import MatrixGames
+
+    return MatrixGames(n_battles, seed, **env_args)
+
+
+def _predator_preys(n_battles: int, seed: int = 0, **env_args: Any) -> VectorGame:
+    from envs.predator_prey import PredatorPrey
+
+    return PredatorPrey(n_battles, seed, **env_args)
+
+
 def _sc2_battles(n_battles: int, seed: int = 0, **env_args: Any) -> Battles:
     from envs.smac import make_vector
 
     return make_vector(n_battles, seed, **env_args)
 
 
-REGISTRY: dict[str, Callable[..., MultiAgentEnv]] = {"sc2": _sc2, "matrix_game": _matrix_game}
-VECTOR_REGISTRY: dict[str, Callable[..., Any]] = {"sc2": _sc2_battles}
+REGISTRY: dict[str, Callable[..., MultiAgentEnv]] = {
+    "sc2": _sc2,
+    "matrix_game": _matrix_game,
+    "predator_prey": _predator_prey,
+}
+VECTOR_REGISTRY: dict[str, Callable[..., Any]] = {
+    "sc2": _sc2_battles,
+    "matrix_game": _matrix_games,
+    "predator_prey": _predator_preys,
+}
 
 
 def describe(env: str, env_args: dict[str, Any]) -> dict[str, str]:
@@ -49,6 +77,6 @@ def describe(env: str, env_args: dict[str, Any]) -> dict[str, str]:
         from envs.smac import describe as describe_smac
 
         return describe_smac(env_args)
-    if env == "matrix_game":
-        _matrix_game(**env_args)
+    if env in ("matrix_game", "predator_prey"):
+        REGISTRY[env](**env_args)
     return {}

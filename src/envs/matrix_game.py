@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.multiagentenv import MultiAgentEnv
+from envs.vector_game import SingleGame, VectorGame
 from utils.errors import nearest
 
 if TYPE_CHECKING:
@@ -25,15 +25,17 @@ PAYOFFS: dict[str, Any] = {
 """Default tables: the non-monotonic game of Son et al. 2019 and the two-step game of Rashid et al. 2018."""
 
 
-class MatrixGame(MultiAgentEnv):
-    """A matrix game of two or more agents with equally many actions.
+class MatrixGames(VectorGame):
+    """B matrix games of two or more agents with equally many actions.
 
     game: `one_step` or `two_step`; payoff: table [A, ..., A] with an axis per agent, for `two_step` a list of A such
-    tables; seed is accepted, nothing is random. State and observations are the one-hot of the table in play.
-    Raises ValueError for an unknown game, argument or an uneven table.
+    tables; nothing is random. State and observations are the one-hot of the table in play; a game counts as won if it
+    ended with the greatest payoff. Raises ValueError for an unknown game, argument or an uneven table.
     """
 
-    def __init__(self, game: str = "one_step", payoff: Any = None, seed: int | None = None, **unknown: Any) -> None:
+    def __init__(
+        self, n_battles: int = 1, seed: int = 0, game: str = "one_step", payoff: Any = None, **unknown: Any
+    ) -> None:
         for name in unknown:
             hint = nearest(name, ("game", "payoff", "seed"))
             raise ValueError(f'There is no environment argument "{name}".{hint} Known: game, payoff, seed.')
@@ -41,69 +43,52 @@ class MatrixGame(MultiAgentEnv):
             raise ValueError(f'There is no matrix game "{game}".{nearest(game, PAYOFFS)} Known: {", ".join(PAYOFFS)}.')
         self._payoff = _table(game, PAYOFFS[game] if payoff is None else payoff)
         self._two_steps = game == "two_step"
-        self._seed = seed
         self.n_agents = self._payoff.ndim - self._two_steps
         self.n_actions = self._payoff.shape[-1]
         self.episode_limit = 2 if self._two_steps else 1
-        self._node = self._t = 0
+        self.obs_size = self.state_size = 1 + self.n_actions if self._two_steps else 1
+        super().__init__(n_battles, seed)
+        self._node = np.zeros(n_battles, dtype=np.int64)
+        self._paid = np.zeros(n_battles)
+        self.changing |= {"node": self._node, "paid": self._paid}
 
-    def reset(self) -> tuple[list[NDArray[np.float32]], NDArray[np.float32]]:
-        """Begin an episode at the first choice."""
-        self._node = self._t = 0
-        return self.get_obs(), self.get_state()
+    def start(self, rows: NDArray[np.int64]) -> None:
+        """Begin at the first choice."""
+        self._node[rows] = 0
 
-    def step(self, actions: Any) -> tuple[float, bool, dict[str, Any]]:
+    def play(self, actions: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any]]:
         """Play one choice of every agent."""
-        chosen = tuple(int(action) for action in actions)
-        for agent, action in enumerate(chosen):
-            if not 0 <= action < self.n_actions:
-                raise ValueError(f"Agent {agent} cannot take action {action}; there are {self.n_actions} actions.")
-        if len(chosen) != self.n_agents:
-            raise ValueError(f"There are {self.n_agents} agents, but {len(chosen)} actions.")
-        self._t += 1
-        if self._two_steps and self._t == 1:
-            self._node = 1 + chosen[0]
-            return 0.0, False, {}
-        table = self._payoff[self._node - 1] if self._two_steps else self._payoff
-        return float(table[chosen]), True, {}
+        choosing = (self._node[rows] == 0) & self._two_steps
+        table = self._payoff[np.maximum(self._node[rows] - 1, 0)] if self._two_steps else self._payoff[None]
+        which = np.arange(len(rows)) if self._two_steps else np.zeros(len(rows), dtype=np.int64)
+        self._paid[rows] = np.where(choosing, 0.0, table[(which, *actions.T)])
+        self._node[rows] = np.where(choosing, 1 + actions[:, 0], self._node[rows])
+        return self._paid[rows], ~choosing
 
-    def get_state(self) -> NDArray[np.float32]:
+    def won(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which games ended with the greatest payoff."""
+        best: NDArray[np.bool_] = self._paid[rows] == self._payoff.max()
+        return best
+
+    def states(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """One-hot of the table in play."""
-        state = np.zeros(self.get_state_size(), dtype=np.float32)
-        state[self._node] = 1.0
-        return state
+        return np.eye(self.state_size, dtype=np.float32)[self._node[rows]]
 
-    def get_obs(self) -> list[NDArray[np.float32]]:
+    def observations(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """The state, for every agent."""
-        return [self.get_obs_agent(agent) for agent in range(self.n_agents)]
+        return np.repeat(self.states(rows)[:, None], self.n_agents, axis=1)
 
-    def get_obs_agent(self, agent_id: int) -> NDArray[np.float32]:
-        """The state."""
-        return self.get_state()
 
-    def get_obs_size(self) -> int:
-        """Length of an observation."""
-        return self.get_state_size()
+class MatrixGame(SingleGame):
+    """One matrix game; arguments as for `MatrixGames`."""
 
-    def get_state_size(self) -> int:
-        """Number of tables, and one for the first choice of `two_step`."""
-        return 1 + self.n_actions if self._two_steps else 1
+    def __init__(self, seed: int | None = None, **arguments: Any) -> None:
+        super().__init__(MatrixGames(1, seed or 0, **arguments), seed)
 
-    def get_total_actions(self) -> int:
+    @property
+    def n_actions(self) -> int:
         """Number of actions of an agent."""
-        return self.n_actions
-
-    def get_avail_actions(self) -> list[list[int]]:
-        """All actions are always available."""
-        return [self.get_avail_agent_actions(agent) for agent in range(self.n_agents)]
-
-    def get_avail_agent_actions(self, agent_id: int) -> list[int]:
-        """All actions are always available."""
-        return [1] * self.n_actions
-
-    def seed(self) -> int | None:
-        """The seed given; nothing depends on it."""
-        return self._seed
+        return self.games.n_actions
 
 
 def _table(game: str, payoff: Any) -> NDArray[np.float64]:

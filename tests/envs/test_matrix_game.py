@@ -14,7 +14,7 @@ def test_one_step_pays_from_the_table_and_ends():
     for i in range(3):
         for j in range(3):
             game.reset()
-            assert game.step([i, j]) == (PAYOFFS["one_step"][i][j], True, {})
+            assert game.step([i, j]) == (PAYOFFS["one_step"][i][j], True, {"battle_won": (i, j) == (0, 0)})
 
 
 def test_two_step_pays_from_the_table_that_agent_0_chose():
@@ -22,16 +22,16 @@ def test_two_step_pays_from_the_table_that_agent_0_chose():
     for first in range(2):
         game.reset()
         assert game.get_state().tolist() == [1, 0, 0]
-        assert game.step([first, 1 - first]) == (0.0, False, {})
+        assert game.step([first, 1 - first])[:2] == (0.0, False)
         assert game.get_state().tolist() == [0, 1 - first, first]
-        assert game.step([1, 1]) == (PAYOFFS["two_step"][first][1][1], True, {})
+        assert game.step([1, 1])[:2] == (PAYOFFS["two_step"][first][1][1], True)
 
 
 def test_a_table_with_three_axes_has_three_agents():
     game = MatrixGame(payoff=np.arange(27.0).reshape(3, 3, 3))
     game.reset()
     assert game.n_agents == 3
-    assert game.step([2, 1, 0]) == (21.0, True, {})
+    assert game.step([2, 1, 0])[:2] == (21.0, True)
 
 
 @pytest.mark.parametrize(
