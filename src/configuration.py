@@ -153,8 +153,11 @@ def load_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def load_overlay(folder: str, name: str) -> dict[str, Any]:
-    """Read config/<folder>/<name>.yaml; `folder` is "algs" or "envs"."""
+def load_overlay(folder: str, name: str, lower: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Read config/<folder>/<name>.yaml; `folder` is "algs" or "envs".
+
+    A file that says `extends: other` is laid over that one. `lower`: the files that led here.
+    """
     known = overlay_names(folder)
     stem = name.removesuffix(".yaml")
     if stem not in known:
@@ -162,7 +165,20 @@ def load_overlay(folder: str, name: str) -> dict[str, Any]:
         raise UserError(
             f'There is no {what} "{name}" in src/config/{folder}/.{nearest(stem, known)} Known: {", ".join(known)}.'
         )
-    return load_yaml(CONFIG_DIR / folder / f"{stem}.yaml")
+    if stem in lower:
+        raise UserError(f"src/config/{folder}/: {' extends '.join((*lower, stem))}: nothing is at the bottom.")
+    content = load_yaml(CONFIG_DIR / folder / f"{stem}.yaml")
+    below = load_overlay(folder, str(content.pop("extends")), (*lower, stem)) if "extends" in content else {}
+    return _merged(below, content)
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """`below` with the values of `above`, mappings merged; types may change."""
+    result = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = _merged(result[key], value) if both else value
+    return result
 
 
 def compose(algorithm: str | None, environment: str | None = None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import yaml
 import configuration
 from configuration import (
     compose,
+    load_overlay,
     load_yaml,
     overlay,
     overlay_names,
@@ -192,3 +193,22 @@ def test_every_shipped_combination_composes(algorithm, environment):
     assert config["name"] != "unnamed"
     assert config["learner"]
     assert config["env"] == environment
+
+
+def test_an_overlay_may_extend_another_and_names_only_what_differs():
+    below, above = compose("qmix_pymarl", "sc2"), compose("cw_qmix", "sc2")
+    assert above["learner"] == "wqmix_learner"
+    assert above["weighting"] == "central"
+    assert above["lr"] == 0.001
+    assert above["target_update_interval"] == below["target_update_interval"]
+    assert "extends" not in above
+
+
+def test_overlays_that_extend_each_other_are_refused(tmp_path, monkeypatch):
+    folder = tmp_path / "algs"
+    folder.mkdir()
+    (folder / "a.yaml").write_text("extends: b\n")
+    (folder / "b.yaml").write_text("extends: a\n")
+    monkeypatch.setattr(configuration, "CONFIG_DIR", tmp_path)
+    with pytest.raises(UserError, match="a extends b extends a"):
+        load_overlay("algs", "a")

@@ -6,6 +6,11 @@
 from typing import Any
 
 from components.asymmetric_buffer import AsymmetricBuffer
+from components.prioritized_replay_buffer import PrioritizedReplayBuffer
 from components.replay_buffer import ReplayBuffer
 
-REGISTRY: dict[str, Any] = {"replay": ReplayBuffer, "asymmetric": AsymmetricBuffer}
+REGISTRY: dict[str, Any] = {
+    "replay": ReplayBuffer,
+    "prioritized": PrioritizedReplayBuffer,
+    "asymmetric": AsymmetricBuffer,
+}

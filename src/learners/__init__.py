@@ -43,6 +43,8 @@ REGISTRY = LazyRegistry(
     {
         "ppo_learner": "learners.ppo_learner:PPOLearner",
         "q_learner": "learners.q_learner:QLearner",
+        "wqmix_learner": "learners.wqmix_learner:WQMIXLearner",
+        "qtran_learner": "learners.qtran_learner:QTRANLearner",
         "amal_learner": "learners.amal_learner:AMALLearner",
     }
 )

@@ -1,140 +1,219 @@
-"""Q-learning for teams: IQL, VDN and QMIX by the choice of `mixer`; double Q-learning, TD or TD(lambda) targets.
+"""Q-learning for teams: IQL, VDN, QMIX, Qatten and QPLEX by the choice of `mixer`; double Q, TD(lambda), Q(lambda) or
+n-step targets, uniform or prioritised replay.
 
-Rashid et al. 2018 (arXiv 1803.11485) and Sunehag et al. 2018 (arXiv 1706.05296) on PyMARL's replay of whole episodes.
+Rashid et al. 2018 (arXiv 1803.11485) and Sunehag et al. 2018 (arXiv 1706.05296) on PyMARL's replay of whole episodes;
+TD(lambda) and Adam as Hu et al. 2021 (arXiv 2102.03479) tune them. WQMIX and QTRAN build on this file.
 """
 
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from components.episode_buffer import EpisodeBatch
-from modules.mixers.qmix import QMixer
-from modules.mixers.vdn import VDNMixer
+from modules.mixers.team_value import REGISTRY as MIXERS
+from modules.mixers.team_value import TeamValue
 from utils.errors import UserError, nearest
-from utils.rl_utils import build_td_lambda_targets
+from utils.rl_utils import build_nstep_returns, build_q_lambda_targets, build_td_lambda_targets
 
-MIXERS: dict[str, Any] = {"vdn": VDNMixer, "qmix": QMixer}
+
+@dataclass(frozen=True)
+class Replay:
+    """A batch of episodes as the update reads it: B episodes, T frames and so T - 1 steps, n agents, A actions.
+
+    rewards, terminated, mask [B, T-1, 1]: mask is 1 for steps that have a frame after them; actions [B, T-1, n, 1];
+    avail [B, T, n, A]; state [B, T, d]; weight [B, 1, 1]: the episodes' importance (1 without priorities).
+    """
+
+    batch: EpisodeBatch
+    rewards: Tensor
+    actions: Tensor
+    terminated: Tensor
+    mask: Tensor
+    avail: Tensor
+    state: Tensor
+    weight: Tensor | float
 
 
 class QLearner:
     """Trains a controller's Q-values on batches of replayed episodes.
 
-    Reads the keys of config/algs/qmix.yaml, each explained there.
+    Reads the keys of config/algs/qmix.yaml, each explained there. A subclass overrides `_loss`, and puts the networks
+    it adds into `networks` (saved as <name>.th) and their slowly following copies into `targets` under the same names.
     """
 
     def __init__(self, mac: Any, scheme: dict[str, Any], logger: Any, args: SimpleNamespace) -> None:
         self.mac = mac
         self.args = args
         self.logger = logger
-        self.mixer: nn.Module | None = None
-        if args.mixer is not None:
-            if args.mixer not in MIXERS:
-                known = ", ".join(MIXERS)
-                raise UserError(f'no mixer is called "{args.mixer}".{nearest(args.mixer, MIXERS)} There are: {known}')
-            self.mixer = MIXERS[args.mixer](args)
+        self.buffer: Any = None
         self.target_mac = deepcopy(mac)
-        self.target_mixer = deepcopy(self.mixer)
-        self.parameters = list(mac.parameters()) + ([] if self.mixer is None else list(self.mixer.parameters()))
+        self.networks = self._make_networks(args)
+        self.targets = {name: deepcopy(network) for name, network in self.networks.items()}
+        self.parameters = [*mac.parameters(), *(p for network in self.networks.values() for p in network.parameters())]
         self.optimiser = _optimiser(self.parameters, args)
         self.last_target_update = 0
         self.last_logged = -1_000_000
 
+    def _make_networks(self, args: SimpleNamespace) -> dict[str, nn.Module]:
+        """The networks beside the controller's, by name."""
+        if args.mixer is not None and args.mixer not in MIXERS:
+            known = ", ".join(MIXERS)
+            raise UserError(f'no mixer is called "{args.mixer}".{nearest(args.mixer, MIXERS)} There are: {known}')
+        return {"mixer": TeamValue(args)}
+
+    def attach_buffer(self, buffer: Any) -> None:
+        """Remember the buffer: a prioritised one is told how surprising its episodes were."""
+        self.buffer = buffer
+
+    # --- the update ---------------------------------------------------------------------------------------------------
+
     def train(self, batch: EpisodeBatch, t_env: int, episode_num: int) -> None:
         """One gradient step on a batch of episodes, and the target networks when they are due."""
-        device = self.mac.device
-        rewards = batch["reward"][:, :-1].to(device)
-        actions = batch["actions"][:, :-1].to(device)
-        terminated = batch["terminated"][:, :-1].float().to(device)
-        steps = batch["filled"][:, 1:].float().to(device)  # a step is real if there is a frame after it
-        avail, state = batch["avail_actions"].to(device), batch["state"].to(device)
-
-        q_values = self.mac.forward_sequence(batch)
-        taken = q_values[:, :-1].gather(3, actions).squeeze(3)
-        with torch.no_grad():
-            targets = self._targets(batch, q_values, avail, state, rewards, terminated, steps)
-        if self.mixer is not None:
-            taken = self.mixer(taken, state[:, :-1])
-        mask = steps.expand_as(taken)
-        errors = (taken - targets) * mask
-        loss = errors.square().sum() / mask.sum()
-
+        data = self._read(batch)
+        loss, errors, statistics = self._loss(data)
         self.optimiser.zero_grad()
         loss.backward()
         grad_norm = nn.utils.clip_grad_norm_(self.parameters, self.args.grad_norm_clip)
         self.optimiser.step()
-
-        if (episode_num - self.last_target_update) / self.args.target_update_interval >= 1.0:
-            self._update_targets()
-            self.last_target_update = episode_num
+        self._follow(episode_num)
+        if hasattr(self.buffer, "update_priorities"):
+            surprise = errors.detach().abs().mean(2, keepdim=True)
+            per_episode = (surprise * data.mask).sum((1, 2)) / data.mask.sum((1, 2)).clamp(min=1.0)
+            self.buffer.update_priorities(batch["buffer_index"].flatten(), per_episode.cpu())
         if t_env - self.last_logged >= self.args.learner_log_interval:
-            count = mask.sum()
-            self.logger.log_stat("loss_td", loss.item(), t_env)
+            count = data.mask.expand_as(errors).sum()
             self.logger.log_stat("grad_norm", grad_norm.item(), t_env)
             self.logger.log_stat("td_error_abs", (errors.abs().sum() / count).item(), t_env)
-            self.logger.log_stat("q_taken_mean", ((taken * mask).sum() / count).item(), t_env)
-            self.logger.log_stat("target_mean", ((targets * mask).sum() / count).item(), t_env)
+            for name, value in statistics.items():
+                self.logger.log_stat(name, value.item(), t_env)
             self.last_logged = t_env
 
-    def _targets(
-        self,
-        batch: EpisodeBatch,
-        q_values: Tensor,
-        avail: Tensor,
-        state: Tensor,
-        rewards: Tensor,
-        terminated: Tensor,
-        steps: Tensor,
-    ) -> Tensor:
-        """Targets [B, T-1, 1], or [B, T-1, n] without a mixer."""
-        target_q = self.target_mac.forward_sequence(batch)
-        chooser = q_values if self.args.double_q else target_q
-        best = chooser.masked_fill(avail == 0, -torch.inf).argmax(dim=3, keepdim=True)
-        next_values = target_q.gather(3, best).squeeze(3)
-        if self.target_mixer is not None:
-            next_values = self.target_mixer(next_values, state)
-        td_lambda = getattr(self.args, "td_lambda", 0.0)
-        return build_td_lambda_targets(
-            rewards, terminated, steps, next_values, self.args.n_agents, self.args.gamma, td_lambda
+    def _read(self, batch: EpisodeBatch) -> Replay:
+        device = self.mac.device
+        return Replay(
+            batch=batch,
+            rewards=batch["reward"][:, :-1].to(device),
+            actions=batch["actions"][:, :-1].to(device),
+            terminated=batch["terminated"][:, :-1].float().to(device),
+            mask=batch["filled"][:, 1:].float().to(device),
+            avail=batch["avail_actions"].to(device),
+            state=batch["state"].to(device),
+            weight=batch["importance"].unsqueeze(-1).to(device) if "importance" in batch.scheme else 1.0,
         )
 
-    def _update_targets(self) -> None:
-        self.target_mac.load_state(self.mac)
-        if self.mixer is not None and self.target_mixer is not None:
-            self.target_mixer.load_state_dict(self.mixer.state_dict())
+    def _loss(self, data: Replay) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """The loss, the masked TD errors [B, T-1, 1 or n] and what to log."""
+        q_values = self.mac.forward_sequence(data.batch)
+        team = self._team_value(self.networks["mixer"], q_values[:, :-1], data, data.actions)
+        with torch.no_grad():
+            targets = self._targets(data, q_values)
+        mask = data.mask.expand_as(team)
+        errors = (team - targets) * mask
+        loss = (data.weight * errors.square()).sum() / mask.sum()
+        return loss, errors, {"loss_td": loss, **means(mask, q_taken_mean=team, target_mean=targets)}
+
+    def _team_value(self, mixer: nn.Module, q_values: Tensor, data: Replay, actions: Tensor) -> Tensor:
+        """The team's value [B, t, 1 or n] of `actions` [B, t, n, 1], for the agents' values [B, t, n, A] of t frames.
+
+        These are all frames, or all but the last.
+        """
+        frames = slice(0, q_values.shape[1])
+        chosen, state = q_values.gather(3, actions).squeeze(3), data.state[:, frames]
+        if not mixer.reads_actions:
+            value: Tensor = mixer(chosen, state)
+            return value
+        legal = data.avail[:, frames] > 0
+        legal = legal | ~legal.any(3, keepdim=True)  # padding offers nothing; its values must stay finite
+        best = q_values.detach().masked_fill(~legal, -torch.inf).amax(3)
+        onehot = F.one_hot(actions.squeeze(3), q_values.shape[3]).to(q_values.dtype)
+        value = mixer(chosen, state, onehot, best)
+        return value
+
+    def _targets(self, data: Replay, q_values: Tensor) -> Tensor:
+        """Targets [B, T-1, 1], or [B, T-1, n] without a mixer."""
+        target_q = self.target_mac.forward_sequence(data.batch)
+        chooser = q_values if self.args.double_q else target_q
+        best = chooser.masked_fill(data.avail == 0, -torch.inf).argmax(dim=3, keepdim=True)
+        mixer = self.targets["mixer"]
+        next_values = self._team_value(mixer, target_q, data, best)
+        taken = self._team_value(mixer, target_q[:, :-1], data, data.actions) if self._q_lambda else None
+        return self._returns(data, next_values, taken)
+
+    @property
+    def _q_lambda(self) -> bool:
+        return bool(getattr(self.args, "q_lambda", False))
+
+    def _returns(self, data: Replay, next_values: Tensor, taken: Tensor | None) -> Tensor:
+        """Targets from the values of all frames [B, T, .] and, for Q(lambda), of the actions taken [B, T-1, .]."""
+        args, step = self.args, (data.rewards, data.terminated, data.mask)
+        n_step = getattr(args, "n_step", 0)
+        if n_step:
+            return build_nstep_returns(*step, next_values, args.gamma, n_step)
+        td_lambda = getattr(args, "td_lambda", 0.0)
+        if taken is not None:
+            return build_q_lambda_targets(*step, next_values, taken, args.gamma, td_lambda)
+        return build_td_lambda_targets(*step, next_values, args.n_agents, args.gamma, td_lambda)
+
+    # --- target networks ----------------------------------------------------------------------------------------------
+
+    def _follow(self, episode_num: int) -> None:
+        """Move the targets: a little at each step with `target_update_tau`, else a copy every so many episodes."""
+        tau = getattr(self.args, "target_update_tau", 0.0)
+        if tau:
+            with torch.no_grad():
+                for source, copy in self._pairs():
+                    for p, q in zip(source.parameters(), copy.parameters()):
+                        q.lerp_(p, tau)
+        elif (episode_num - self.last_target_update) / self.args.target_update_interval >= 1.0:
+            self._copy_targets()
+            self.last_target_update = episode_num
+
+    def _copy_targets(self) -> None:
+        for source, copy in self._pairs():
+            copy.load_state_dict(source.state_dict())
+
+    def _pairs(self) -> list[tuple[nn.Module, nn.Module]]:
+        return [(self.mac.agent, self.target_mac.agent), *((self.networks[k], self.targets[k]) for k in self.targets)]
 
     # --- device and storage -------------------------------------------------------------------------------------------
 
     def cuda(self) -> None:
         """Move everything to the GPU."""
-        for part in (self.mac, self.target_mac, self.mixer, self.target_mixer):
-            if part is not None:
-                part.cuda()
+        for part in (self.mac, self.target_mac, *self.networks.values(), *self.targets.values()):
+            part.cuda()
 
     def save_models(self, path: str | Path) -> None:
-        """Write agent.th, mixer.th and opt.th into the folder `path`."""
+        """Write agent.th, opt.th and a file for each further network (mixer.th) into the folder `path`."""
         self.mac.save_models(path)
-        if self.mixer is not None:
-            torch.save(self.mixer.state_dict(), Path(path) / "mixer.th")
+        for name, network in self._saved():
+            torch.save(network.state_dict(), Path(path) / f"{name}.th")
         torch.save(self.optimiser.state_dict(), Path(path) / "opt.th")
 
     def load_models(self, path: str | Path) -> None:
         """Read what `save_models` wrote; the target networks become copies."""
         self.mac.load_models(path)
-        if self.mixer is not None:
-            self.mixer.load_state_dict(_load(path, "mixer.th"))
+        for name, network in self._saved():
+            network.load_state_dict(_load(path, f"{name}.th"))
         self.optimiser.load_state_dict(_load(path, "opt.th"))
-        self._update_targets()
+        self._copy_targets()
+
+    def _saved(self) -> list[tuple[str, nn.Module]]:
+        """Networks with parameters by file name; the mixer alone, as PyMARL names its tensors."""
+        inner = ((name, getattr(network, "mixer", network)) for name, network in self.networks.items())
+        return [(name, network) for name, network in inner if network is not None]
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next update depends on, but the controller."""
         return {
-            "mixer": None if self.mixer is None else self.mixer.state_dict(),
+            "networks": {name: network.state_dict() for name, network in self.networks.items()},
+            "targets": {name: network.state_dict() for name, network in self.targets.items()},
             "target_agent": self.target_mac.agent.state_dict(),
-            "target_mixer": None if self.target_mixer is None else self.target_mixer.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "last_target_update": self.last_target_update,
             "last_logged": self.last_logged,
@@ -143,12 +222,18 @@ class QLearner:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` gave."""
         self.target_mac.agent.load_state_dict(state["target_agent"])
-        if self.mixer is not None and self.target_mixer is not None:
-            self.mixer.load_state_dict(state["mixer"])
-            self.target_mixer.load_state_dict(state["target_mixer"])
+        for mine, theirs in ((self.networks, state["networks"]), (self.targets, state["targets"])):
+            for name, network in mine.items():
+                network.load_state_dict(theirs[name])
         self.optimiser.load_state_dict(state["optimiser"])
         self.last_target_update = int(state["last_target_update"])
         self.last_logged = int(state["last_logged"])
+
+
+def means(mask: Tensor, **values: Tensor) -> dict[str, Tensor]:
+    """Means over the steps that `mask` [B, T, .] counts, by name."""
+    count = mask.sum()
+    return {name: (value.detach() * mask).sum() / count for name, value in values.items()}
 
 
 def _optimiser(parameters: list[nn.Parameter], args: SimpleNamespace) -> torch.optim.Optimizer:

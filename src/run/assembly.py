@@ -34,6 +34,9 @@ _BUFFER_OPTIONS = {
     "auxiliary_size": "auxiliary_buffer_size",
     "auxiliary_row_steps": "imagination_horizon",
     "memory_map_above": "memory_map_above",
+    "per_alpha": "per_alpha",
+    "per_beta": "per_beta",
+    "per_beta_episodes": "per_beta_episodes",
     "seed": "seed",
 }
 

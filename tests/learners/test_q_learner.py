@@ -57,9 +57,7 @@ def make_batch(lengths=(3, 1)):
 
 def targets_of(learner, batch):
     q_values = learner.mac.forward_sequence(batch)
-    fields = [batch[k] for k in ("avail_actions", "state")]
-    rest = [batch["reward"][:, :-1], batch["terminated"][:, :-1].float(), batch["filled"][:, 1:].float()]
-    return learner._targets(batch, q_values, *fields, *rest), q_values
+    return learner._targets(learner._read(batch), q_values), q_values
 
 
 @torch.no_grad()
@@ -108,7 +106,7 @@ def test_the_error_falls_to_a_fixed_target(mixer):
         with torch.no_grad():
             targets, q_values = targets_of(learner, batch)
             taken = q_values[:, :-1].gather(3, batch["actions"][:, :-1]).squeeze(3)
-            taken = taken if learner.mixer is None else learner.mixer(taken, batch["state"][:, :-1])
+            taken = learner.networks["mixer"](taken, batch["state"][:, :-1])
             return ((taken - targets) * batch["filled"][:, 1:]).abs().max().item()
 
     before = error()

@@ -17,5 +17,6 @@ class NRNNAgent(RNNAgent):
             nn.init.orthogonal_(self.fc1.weight)
             nn.init.orthogonal_(self.fc2.weight, getattr(args, "gain", 0.01))
 
-    def _readout(self, hidden: Tensor) -> Tensor:
+    def readout(self, hidden: Tensor) -> Tensor:
+        """Outputs [..., A] from hidden states [..., H]."""
         return self.fc2(self.layer_norm(hidden))

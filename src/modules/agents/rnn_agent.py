@@ -30,18 +30,23 @@ class RNNAgent(nn.Module):
         lead = inputs.shape[:-1]
         features = F.relu(self.fc1(inputs.flatten(0, -2)))
         hidden = self.rnn(features, hidden_state.reshape(-1, self.args.rnn_hidden_dim))
-        return self._readout(hidden).view(*lead, -1), hidden.view(*lead, -1)
+        return self.readout(hidden).view(*lead, -1), hidden.view(*lead, -1)
 
     def forward_sequence(self, inputs: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Whole sequences: inputs [B, T, n, d], hidden [B, n, H] or None -> outputs [B, T, n, A], hidden [B, n, H]."""
+        features, last = self.features_sequence(inputs, hidden)
+        return self.readout(features), last
+
+    def features_sequence(self, inputs: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """As `forward_sequence`, but the hidden states [B, T, n, H] that `readout` turns into outputs."""
         batch, time, n_agents, width = inputs.shape
         rows = inputs.transpose(0, 1).reshape(time, batch * n_agents, width)
         start = rows.new_zeros(batch * n_agents, self.args.rnn_hidden_dim) if hidden is None else hidden
         weights = [self.rnn.weight_ih, self.rnn.weight_hh, self.rnn.bias_ih, self.rnn.bias_hh]
         start = start.reshape(1, batch * n_agents, -1)
         outputs, last = torch.gru(F.relu(self.fc1(rows)), start, weights, True, 1, 0.0, self.training, False, False)
-        values = self._readout(outputs).view(time, batch, n_agents, -1).transpose(0, 1)
-        return values, last.view(batch, n_agents, -1)
+        return outputs.view(time, batch, n_agents, -1).transpose(0, 1), last.view(batch, n_agents, -1)
 
-    def _readout(self, hidden: Tensor) -> Tensor:
+    def readout(self, hidden: Tensor) -> Tensor:
+        """Outputs [..., A] from hidden states [..., H]."""
         return self.fc2(hidden)
