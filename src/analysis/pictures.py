@@ -26,6 +26,12 @@ class Picture:
     caption: str
     figure: Figure
 
+    def __post_init__(self) -> None:
+        """Lay the figure out once, for all its formats."""
+        with style():
+            self.figure.draw_without_rendering()
+        self.figure.set_layout_engine("none")
+
     def save(self, folder: Path) -> list[Path]:
         """Write `<name>.png` and `<name>.pdf` into the folder; the same data give the same bytes."""
         folder.mkdir(parents=True, exist_ok=True)

@@ -69,6 +69,12 @@ def make(algorithms=("amal", "mappo"), maps=("3m", "8m"), seeds=5, points=40, t_
     return Records(runs=pd.DataFrame(runs), metrics=pd.concat(metrics, ignore_index=True), problems=[])
 
 
+@pytest.fixture(scope="session")
+def records_maker():
+    """Return the function that makes records."""
+    return make
+
+
 @pytest.fixture
 def make_records():
     """Return the function that makes records."""
