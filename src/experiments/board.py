@@ -135,7 +135,7 @@ class LiveBoard:
         # what stays on the screen is the whole table, however long
         self._live.vertical_overflow = "visible"
         whole = table(self._rows, self._title, self._console.width)
-        self._live.update(Group(whole, totals(self._rows, self._jobs)), refresh=True)
+        self._live.update(Group(whole, Text(totals(self._rows, self._jobs))), refresh=True)
         self._live.stop()
 
     def event(self, text: str) -> None:

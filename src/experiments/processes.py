@@ -108,7 +108,8 @@ def start(run: Run, folder: Path, words: Sequence[str], device: str, threads: in
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         environment.setdefault(name, str(threads))
     with open(run_folder(folder, run.key) / LOG, "ab") as log:
-        log.write(f"\n=== {time.strftime('%Y-%m-%d %H:%M:%S')}  {shlex.join(words)}\n".encode())
+        head = " ".join(shlex.join(words).split())  # one line, by which readers know where an attempt begins
+        log.write(f"\n=== {time.strftime('%Y-%m-%d %H:%M:%S')}  {head}\n".encode())
         log.flush()
         process = subprocess.Popen(
             list(words),

@@ -167,5 +167,5 @@ class TestContinuation:
 
     def test_a_folder_that_is_no_experiment(self, tmp_path):
         (tmp_path / "plan.json").write_text("{")
-        with pytest.raises(UserError, match="holds no readable plan.json"):
+        with pytest.raises(UserError, match=r"holds no readable plan\.json"):
             plan.load(tmp_path)
