@@ -2,7 +2,7 @@
 
 import tempfile
 
-from setuptools import setup
+from setuptools import setup  # type: ignore[import-untyped]
 
 _BUILD = tempfile.mkdtemp(prefix="skirmish-build-")
 
