@@ -9,6 +9,7 @@ fifty times as long; the tests compare the results.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -170,10 +171,29 @@ def percentile_limits(replicates: Array, confidence: float) -> tuple[Array, Arra
     return low, high
 
 
+def limits_by(
+    method: str, tasks: Sequence[Array], statistic: str, confidence: float, repetitions: int, seed: int
+) -> tuple[float, float, str]:
+    """Limits by percentile, bca or studentised, and the method in words.
+
+    BCa does not exist where leaving out any one run changes nothing (many equal scores): percentile then, and said.
+    """
+    if method == "studentised":
+        return *studentised_limits(tasks, statistic, confidence, repetitions, seed), "studentised bootstrap"
+    words = "percentile bootstrap"
+    if method == "bca":
+        low, high = bca_limits(tasks, statistic, confidence, repetitions, seed)
+        if math.isfinite(low) and math.isfinite(high):
+            return low, high, "bca bootstrap"
+        words += " (BCa is not defined for these scores)"
+    lower, upper = percentile_limits(resample(tasks, statistic, repetitions, seed), confidence)
+    return float(lower), float(upper), words
+
+
 def bca_limits(
     tasks: Sequence[Array], statistic: str, confidence: float, repetitions: int, seed: int
 ) -> tuple[float, float]:
-    """Bias-corrected and accelerated limits (Efron 1987), from scipy."""
+    """Bias-corrected and accelerated limits (Efron 1987), from scipy; NaN where they do not exist."""
     from scipy import stats
 
     function = statistic_called(statistic)
@@ -181,16 +201,18 @@ def bca_limits(
     def of(*samples: Array, axis: int = -1) -> Array:
         return function([np.moveaxis(sample, axis, -1) for sample in samples])
 
-    found = stats.bootstrap(
-        tuple(tasks),
-        of,
-        vectorized=True,
-        n_resamples=repetitions,
-        batch=max(1, BATCH // sum(task.size for task in tasks)),
-        confidence_level=confidence,
-        method="BCa",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
+    with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # answered by NaN
+        found = stats.bootstrap(
+            tuple(tasks),
+            of,
+            vectorized=True,
+            n_resamples=repetitions,
+            batch=max(1, BATCH // sum(task.size for task in tasks)),
+            confidence_level=confidence,
+            method="BCa",
+            rng=np.random.default_rng(seed),
+        ).confidence_interval
     return float(found.low), float(found.high)
 
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.bootstrap import Array, bca_limits, iqm, percentile_limits, resample, studentised_limits
+from analysis.bootstrap import Array, limits_by, statistic_called
+from analysis.noise import t_interval
 
 SEED_SD = 0.10
 EPISODES = 32
@@ -81,10 +82,13 @@ def simulate(
     repetitions: int = 1_000,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Share of simulated experiments whose nominal 95 % interval holds the true value, and the mean width."""
+    """Share of simulated experiments whose nominal 95 % interval holds the true value, and the mean width.
+
+    `method`: percentile, bca, studentised, or, for the mean of one task, t (Student's).
+    """
     generator = np.random.default_rng([seed, n_runs, n_tasks])
     means = np.array([0.7]) if n_tasks == 1 else np.linspace(0.5, 0.8, n_tasks)
-    truth = float(iqm(_measured(generator, means, 1_000_000 // n_tasks)))
+    truth = float(statistic_called(statistic)(_measured(generator, means, 1_000_000 // n_tasks)))
     covered, width = 0, 0.0
     for number in range(experiments):
         tasks = _measured(generator, means, n_runs)
@@ -96,15 +100,14 @@ def simulate(
 
 def _limits(tasks: list[Array], method: str, statistic: str, repetitions: int, seed: int) -> tuple[float, float]:
     if all(np.ptp(task) == 0 for task in tasks):
-        value = float(iqm(tasks))
+        value = float(statistic_called(statistic)(tasks))
         return value, value
-    if method == "bca":
-        return bca_limits(tasks, statistic, 0.95, repetitions, seed)
-    if method == "studentised":
-        return studentised_limits(tasks, statistic, 0.95, repetitions, seed)
+    if method == "t":
+        student = t_interval(tasks[0])
+        return float(student.low or 0), float(student.high or 0)
     # The cached matrix of a single task may serve all experiments: they are independent of it.
-    low, high = percentile_limits(resample(tasks, statistic, repetitions, 0 if len(tasks) == 1 else seed), 0.95)
-    return float(low), float(high)
+    draws = 0 if len(tasks) == 1 and method == "percentile" else seed
+    return limits_by(method, tasks, statistic, 0.95, repetitions, draws)[:2]
 
 
 def _measured(generator: np.random.Generator, means: Array, n_runs: int) -> list[Array]:

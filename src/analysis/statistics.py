@@ -22,13 +22,11 @@ from analysis.bootstrap import (
     Estimate,
     Scores,
     as_tasks,
-    bca_limits,
     clipped,
     draw_counts,
+    limits_by,
     percentile_limits,
-    resample,
     statistic_called,
-    studentised_limits,
 )
 from analysis.comparisons import Comparison, cohens_d, compare, compare_all, hedges_g, holm, mann_whitney, welch
 from analysis.costs import costs
@@ -111,17 +109,11 @@ def interval(
     fewest = min(task.size for task in tasks)
     if fewest < 2:
         return Estimate(value, None, None, fewest, len(tasks), "one seed: no interval", confidence)
-    if all(np.ptp(task) == 0 for task in tasks):
-        limits = (value, value)
-    elif method == "bca":
-        limits = bca_limits(tasks, statistic, confidence, repetitions, seed)
-    elif method == "studentised":
-        limits = studentised_limits(tasks, statistic, confidence, repetitions, seed)
-    else:
-        low, high = percentile_limits(resample(tasks, statistic, repetitions, seed), confidence)
-        limits = float(low), float(high)
-    low_, high_ = clipped(limits, bounds)
-    return Estimate(value, low_, high_, fewest, len(tasks), f"{method} bootstrap", confidence)
+    low, high, words = value, value, "percentile bootstrap"
+    if any(np.ptp(task) > 0 for task in tasks):
+        low, high, words = limits_by(method, tasks, statistic, confidence, repetitions, seed)
+    low, high = clipped((low, high), bounds)
+    return Estimate(value, low, high, fewest, len(tasks), words, confidence)
 
 
 def probability_of_improvement(

@@ -176,6 +176,14 @@ def test_runs_that_agree_have_an_interval_of_no_width():
     assert (found.value, found.low, found.high) == (1.0, 1.0, 1.0)
 
 
+def test_where_bca_does_not_exist_the_percentile_interval_stands_in_and_says_so():
+    """Without any one of these runs the interquartile mean stays what it is."""
+    found = statistics.interval([0.0, 0.5, 0.5, 0.5, 1.0], method="bca")
+    assert found.method == "percentile bootstrap (BCa is not defined for these scores)"
+    plain = statistics.interval([0.0, 0.5, 0.5, 0.5, 1.0])
+    assert (found.low, found.high) == (plain.low, plain.high)
+
+
 def test_bounds_keep_a_studentised_interval_within_what_a_win_rate_can_be():
     scores = [0.9, 1.0, 1.0, 1.0, 0.5]
     assert statistics.interval(scores, "mean", method="studentised").high > 1
