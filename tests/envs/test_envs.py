@@ -18,6 +18,7 @@ CASES = [
     ("sc2", {"map_name": GATE, "profile": "liberty", "seed": 3}),
     ("sc2", {"map_name": "2m_vs_1m", "engine": "skirmish", "seed": 3}),
     ("sc2", {"map_name": "3m", "obs_timestep_number": True, "obs_instead_of_state": True, "seed": 3}),
+    ("predator_prey", {"seed": 3}),
     ("matrix_game", {}),
     ("matrix_game", {"game": "two_step"}),
     ("matrix_game", {"payoff": np.arange(8.0).reshape(2, 2, 2).tolist()}),
