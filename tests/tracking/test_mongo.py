@@ -253,7 +253,7 @@ class TestCommandLine:
         intervals = ["test_interval=500", "test_nepisode=4", "log_interval=500", "runner_log_interval=500"]
         more = ["max_minutes=0.5", "stop_win_rate=0", "seed=1", "checkpoint_interval=0", f"mongo_url={server.url}/records"]
         run = subprocess.Popen([*command, "--config=mappo", "-b", "1", "with", *settings, *intervals, *more])
-        with pymongo.MongoClient(server.url, serverSelectionTimeoutMS=500) as client:
+        with pymongo.MongoClient(server.url) as client:
             wait_for(lambda: client.records.metrics.count_documents({"name": "test_battle_won_mean"}), 120)
             server.kill()
             time.sleep(6)
