@@ -209,8 +209,7 @@ def status(results: Path, name: str | None) -> int:
     if name is None:
         for known in names:
             stored = plan.load(results / "experiments" / known)
-            rows = [schedule.row(stored.folder, run, read_state(stored.folder, run.key)) for run in stored.runs]
-            print(f"{known}: {board.totals(rows, 1)}")
+            print(f"{known}: {board.totals(schedule.stored_rows(stored), capacity.cores())}")
         if not names:
             print(f"No experiments in {outcome.shown(results / 'experiments')} yet.")
         return 0
@@ -218,7 +217,7 @@ def status(results: Path, name: str | None) -> int:
         place = outcome.shown(results / "experiments")
         raise UserError(f'There is no experiment "{name}" in {place}.{nearest(name, names)}')
     stored = plan.load(results / "experiments" / name)
-    rows = [schedule.row(stored.folder, run, read_state(stored.folder, run.key)) for run in stored.runs]
+    rows = schedule.stored_rows(stored)
     board.print_table(rows, name, capacity.cores())
     for row in rows:
         if row.phase == "failed":

@@ -279,6 +279,15 @@ def row(folder: Path, run: Run, state: RunState) -> Row:
     return shown
 
 
+def stored_rows(plan: Plan) -> list[Row]:
+    """Return all runs of an experiment from its files, whether or not a scheduler is at work on it."""
+    rows = [row(plan.folder, run, read_state(plan.folder, run.key)) for run in plan.runs]
+    for shown in rows:
+        if shown.phase == "running" and not is_locked(run_folder(plan.folder, shown.run.key) / LOCK):
+            shown.phase, shown.speed = "interrupted", 0.0  # it was killed, and its scheduler too
+    return rows
+
+
 def last_words(folder: Path, key: str) -> str:
     """Return the sentence a run ended with: its error line, else the last line of its log."""
     lines = log_tail(folder, key)

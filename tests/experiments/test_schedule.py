@@ -1,5 +1,8 @@
 """The scheduler, with runs that are small scripts instead of trainings."""
 
+import os
+import random
+import signal
 import subprocess
 import sys
 import textwrap
@@ -276,6 +279,36 @@ class TestAfterAKill:
         Scheduler(made, Options(jobs=1), Watcher()).run()
         assert phases(made) == {"a": "done"}
         assert len(starts(made, "a")) == 1
+
+    def test_however_often_the_scheduler_is_killed_every_run_is_started_once(self, experiment):
+        made = experiment(**{f"r{number}": "time.sleep(0.1)\n" + GOOD for number in range(10)})
+        generator = random.Random(0)
+        kills = 0
+        while True:
+            scheduler = os.fork()
+            if scheduler == 0:
+                Scheduler(made, Options(jobs=3), Watcher()).run()
+                os._exit(0)
+            end = time.monotonic() + generator.uniform(0.0, 0.2) * (kills < 12)
+            while kills < 12 and time.monotonic() < end:
+                time.sleep(0.005)
+            if kills < 12:
+                os.kill(scheduler, signal.SIGKILL)
+                kills += 1
+            if os.waitstatus_to_exitcode(os.waitpid(scheduler, 0)[1]) == 0:
+                break
+        assert set(phases(made).values()) == {"done"}
+        assert kills >= 3
+        assert [len(starts(made, run.key)) for run in made.runs] == [1] * 10
+
+    def test_the_status_tells_whether_a_run_still_goes_on(self, experiment):
+        made = experiment(a=WAITS, b=GOOD)
+        process = self.leave_running(made, "a")
+        assert [row.phase for row in schedule.stored_rows(made)] == ["running", "waiting"]
+        process.kill()
+        while is_locked(run_folder(made.folder, "a") / LOCK):
+            time.sleep(0.01)
+        assert [row.phase for row in schedule.stored_rows(made)] == ["interrupted", "waiting"]
 
     def test_runs_taken_over_are_interrupted_by_ctrl_c_too(self, experiment):
         made = experiment(a=PATIENT)
