@@ -1,7 +1,7 @@
 """Policies that need no training: uniform random, fixed priorities, untrained networks, scripts.
 
-Each maps a `Frame` of B battles to actions [B, n]. They serve to compare the battles with the real game (`fidelity`) and
-as opponents of learners. Agents that are dead take the only action left to them, 0.
+Each maps a `Frame` of B battles to actions [B, n]. They serve to compare the battles with the real game (`fidelity`)
+and as opponents of learners. Agents that are dead take the only action left to them, 0.
 """
 
 from collections.abc import Sequence
@@ -173,7 +173,7 @@ class Kite:
         """The open move after which the enemies are furthest, by a sum that counts near ones most."""
         units, n = frame.units, frame.avail.shape[1]
         alive = units.alive[:, None, n:]
-        costs = np.full(frame.avail.shape[:2] + (FIRST_TARGET,), np.inf)
+        costs = np.full((*frame.avail.shape[:2], FIRST_TARGET), np.inf)
         for move, (dx, dy) in zip(MOVES, ((0, 1), (0, -1), (1, 0), (-1, 0))):
             far_x = units.x[:, :n, None] + dx * self.STRIDE - units.x[:, None, n:]
             far_y = units.y[:, :n, None] + dy * self.STRIDE - units.y[:, None, n:]
@@ -198,5 +198,4 @@ def _nearest(units: Units, n: int) -> Actions:
 
 
 def _sigmoid(x: Floats) -> Floats:
-    result: Floats = 1 / (1 + np.exp(-x))
-    return result
+    return (1 / (1 + np.exp(-x))).astype(np.float32)
