@@ -38,16 +38,16 @@ def duration(seconds: float | None) -> str:
 
 
 def seconds_left(rows: Sequence[Row], jobs: int) -> float | None:
-    """Return how long all runs will take at most (some end before t_max); None before any speed is known.
+    """Return about how long all runs will take (less, where some end before t_max); None before any has made a step.
 
-    Runs that have not begun are reckoned at the mean speed of those that have.
+    Running ones go on at their speed; the others are reckoned at the pace of those so far, their starts included.
     """
-    speeds = [row.speed for row in rows if row.speed > 0]
-    if not speeds:
+    begun = [row for row in rows if row.t_env > 0 and row.phase != "failed"]
+    if not begun:
         return None
-    usual = sum(speeds) / len(speeds)
+    pace = sum(row.t_env for row in begun) / max(1e-9, sum(row.seconds for row in begun))
     left = [
-        max(0, row.t_max - row.t_env) / (row.speed if row.phase == "running" and row.speed > 0 else usual)
+        max(0, row.t_max - row.t_env) / (row.speed if row.phase == "running" and row.speed > 0 else pace)
         for row in rows
         if row.phase in ("running", "waiting")
     ]
@@ -60,7 +60,7 @@ def totals(rows: Sequence[Row], jobs: int) -> str:
     parts = [f"{counts['done']} of {len(rows)} done"]
     parts += [f"{counts[phase]} {phase}" for phase in ("running", "waiting", "failed", "interrupted") if counts[phase]]
     left = seconds_left(rows, jobs) if counts["running"] else None
-    return ", ".join(parts) + (f"; at most {duration(left)} left" if left is not None else "")
+    return ", ".join(parts) + (f"; about {duration(left)} left" if left is not None else "")
 
 
 def choose(rows: Sequence[Row], n_lines: int) -> list[Row]:

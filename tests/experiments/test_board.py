@@ -25,14 +25,14 @@ ROWS = [
 
 
 def test_time_left_counts_what_runs_and_what_waits():
-    # usual speed 25: b 600/20 = 30 s, c and d 1000/25 = 40 s each
-    assert board.seconds_left(ROWS, jobs=2) == pytest.approx(55)
-    assert board.seconds_left(ROWS, jobs=100) == pytest.approx(40)  # no sooner than the longest
+    # b at its own 20 steps/s, c and d at the 1410 steps in 41 s that a and b have made together
+    assert board.seconds_left(ROWS, jobs=2) == pytest.approx((600 / 20 + 2 * 1000 * 41 / 1410) / 2)
+    assert board.seconds_left(ROWS, jobs=100) == pytest.approx(30)  # no sooner than the longest
     assert board.seconds_left([row("x", "waiting")], 1) is None
 
 
 def test_totals():
-    assert board.totals(ROWS, 2) == "1 of 5 done, 2 running, 1 waiting, 1 failed; at most 0:00:55 left"
+    assert board.totals(ROWS, 2) == "1 of 5 done, 2 running, 1 waiting, 1 failed; about 0:00:44 left"
     assert board.totals([ROWS[0]], 2) == "1 of 1 done"
 
 
@@ -83,7 +83,7 @@ def test_plain_lines_come_at_once_for_events_and_now_and_then_for_all(capsys, mo
     assert [line[9:] for line in lines[1:4]] == [
         "a: done",
         "waiting for memory",
-        "1 of 5 done, 2 running, 1 waiting, 1 failed; at most 0:00:55 left",
+        "1 of 5 done, 2 running, 1 waiting, 1 failed; about 0:00:44 left",
     ]
     assert lines[0] == "x: 5 runs"
     assert lines[4].strip() == "b: 400/1,000 steps, win rate 50 %, 20 steps/s, 0:00:30 left"
@@ -112,5 +112,5 @@ def test_on_a_terminal_the_table_is_redrawn_and_its_last_state_stays(monkeypatch
     assert "a note" in text
     assert "e: FAILED, exit code 1" in text
     last = text.rpartition("x: 5 runs")[2]
-    assert "at most 0:00:55 left" in last
+    assert "about 0:00:44 left" in last
     assert all(word in last for word in ("97 %", "running", "failed", "waiting"))
