@@ -23,7 +23,6 @@ from skirmish.engine_layout import (
     BLAST_RADIUS,
     BLOW,
     BLOW_AT,
-    BREAKS,
     CALL_PERIOD,
     CALL_RADIUS,
     CLOSE_PERIOD,
@@ -110,7 +109,7 @@ def lose_aim(w: Battle, u: int) -> None:
 def drop_attack(w: Battle, u: int) -> None:
     """End the attack for another order or target, and with it what of it is channelled."""
     lose_aim(w, u)
-    if has(w, SECOND_BLOWS | BEAMS) and w.traits[u, BREAKS]:
+    if has(w, SECOND_BLOWS | BEAMS):
         w.mind[u, BLOW_AT] = -1
 
 
@@ -323,7 +322,8 @@ def begin_attack(w: Battle, u: int, target: int, squared: Real) -> None:
         if close_up:
             period, swing = w.stats[u, CLOSE_PERIOD], w.stats[u, CLOSE_SWING]
     delay = w.stats[u, EARLIEST] + (w.stats[u, LATEST] - w.stats[u, EARLIEST]) * uniform(w)
-    w.body[u, COOLDOWN] = period + delay
+    late = w.body[u, COOLDOWN] if w.body[u, COOLDOWN] > -ONE else ZERO  # attacks start on whole loops; make up for it
+    w.body[u, COOLDOWN] = late + period + delay
     w.body[u, SWING] = swing
 
 
@@ -342,7 +342,7 @@ def aim(w: Battle, u: int, dx: Real, dy: Real, squared: Real) -> bool:
 def fight(w: Battle, u: int, target: int) -> int:
     """One loop of attacking `target`: come into range, turn, swing, strike. Returns the unit's posture.
 
-    A new attack needs the plain range; a running one, and the backswing after it, bear with the slop.
+    A new attack needs the plain range; a running one, and a shooter's backswing after it, bear with the slop.
     """
     dx = w.body[target, X] - w.body[u, X]
     dy = w.body[target, Y] - w.body[u, Y]

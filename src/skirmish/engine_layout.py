@@ -12,22 +12,24 @@ from numba import njit
 X, Y, HEALTH, COOLDOWN, SWING, FACE_X, FACE_Y, GOAL_X, GOAL_Y, HOME_X, HOME_Y, HELP = range(12)
 WAY_X, WAY_Y, LEFT_X, LEFT_Y, LEFT_COS, RIGHT_X, RIGHT_Y, RIGHT_COS = range(12, 20)
 SHIELD, WARD, ENERGY, PACE, BLOW, MISSILE_X, MISSILE_Y, MISSILE_PACE = range(20, 28)
-BEAM_X, BEAM_Y, BEAM_DX, BEAM_DY, HEAD_X, HEAD_Y = range(28, 34)
-N_BODY = 34
+BEAM_X, BEAM_Y, BEAM_DX, BEAM_DY, HEAD_X, HEAD_Y, FROM_X, FROM_Y, STEP = range(28, 37)
+N_BODY = 37
 """COOLDOWN: loops until the next attack may start. SWING: loops until the damage point of the running attack, 0 if none
 runs. FACE: unit vector. GOAL: where the order leads. HOME: where a chase began. HELP: loops until the unit may call for
 help again. WAY: unit vector of a walker's wish. LEFT, RIGHT: unit vectors along what stands in the way, passing it on
 the one or the other side, and their cosines with the way; the cosines are 2 when the way is free. WARD: loops until the
 shield begins to grow. PACE: present speed of a unit that accelerates. BLOW: loops until the rest of a channelled attack
 lands (a second blow, the end of a beam), 0 if none runs. MISSILE: place and speed of the missile on its way.
-BEAM: centre and direction of the line that a beam burns. HEAD: where the unit walks in this loop."""
+BEAM: centre and direction of the line that a beam burns. HEAD: where the unit walks in this loop. FROM, STEP: where its
+latest step began and how long it was meant to be."""
 
 ORDER, TARGET, ENGAGED, SIDE, POSTURE, HITS, MISSILE, BLOW_AT, CLOSE_UP, SPENT, HEALS = range(11)
 N_MIND = 11
 """ENGAGED: the target if it has been in weapon range since it was chosen, else -1. SIDE: on which side the unit goes
-round what stands in its way (1 left, -1 right, 0 undecided). HITS: attacks landed or launched since orders were last
-given. MISSILE, BLOW_AT, HEALS: whom the missile, the channelled attack, the healing beam is meant for, -1 if nobody.
-CLOSE_UP: the running attack uses the second, close weapon. SPENT: a living bomb that has gone off."""
+round what stands in its way (above 0 left, below 0 right, 0 undecided), falling to 0 once the way is free. HITS: attacks
+landed or launched since orders were last given. MISSILE, BLOW_AT, HEALS: whom the missile, the channelled attack, the
+healing beam is meant for, -1 if nobody. CLOSE_UP: the running attack uses the second, close weapon. SPENT: a living bomb
+that has gone off."""
 
 IDLE, MOVING, ATTACKING, SCANNING, HUNTING, HEALING = range(6)
 """ORDER: stand; go to the goal; attack the target; go to the goal and attack what comes near (attack-move); attack the
@@ -41,13 +43,13 @@ CLOSE_RANGE, CLOSE_SWING, CLOSE_PERIOD = range(28, 31)
 ENERGY_MAX, ENERGY_GROWTH, ENERGY_LEAST, HEAL_RATE, HEAL_COST, HEAL_SCAN = range(31, 37)
 N_STATS = 37
 """TURN: the largest turn in a loop; AIM: the angle within which a weapon fires; EARLIEST, LATEST: random delay; REST:
-the cooldown above which an attacker still stands in its backswing. Everything in cells and loops. A healer's RANGE and
+the cooldown above which a shooter still stands in its backswing. Everything in cells and loops. A healer's RANGE and
 AIM are those of its healing."""
 
-GROUND, DELIVERY, SLOT, TURRET, BREAKS, FOLLOWS = range(6)
-N_TRAITS = 6
+GROUND, DELIVERY, SLOT, TURRET, FOLLOWS = range(5)
+N_TRAITS = 5
 """GROUND: WALKS, CLIMBS or FLIES. SLOT: row of `burns` of a unit with a beam. TURRET: its body needs no turning.
-BREAKS: its channelled attack ends when another order comes. FOLLOWS: an enemy healer goes with its army."""
+FOLLOWS: an enemy healer goes with its army."""
 
 WALKS, CLIMBS, FLIES = range(3)
 UNARMED, INSTANT, MISSILES_FLY, BEAM, SUICIDE, HEALER = range(6)
@@ -90,6 +92,8 @@ BEAM_WIDTH = np.float32(0.15)
 WALL_GAP = np.float32(1.0 / 1024.0)
 CLOSE = np.float32(0.05)
 """Bodies nearer than this count as touching when a walker looks for a way round."""
+MEMORY = 8
+"""Loops for which a walker remembers on which side it has gone round something."""
 FEW = 12
 """Up to here testing all pairs is faster than sorting."""
 GRAIN = np.float32(1.0 / 1024.0)

@@ -12,6 +12,8 @@ from skirmish.engine_layout import (
     FACE_X,
     FACE_Y,
     FEW,
+    FROM_X,
+    FROM_Y,
     GRAIN,
     GROUND,
     HALF,
@@ -21,6 +23,7 @@ from skirmish.engine_layout import (
     LEFT_Y,
     MARGIN,
     MAZE,
+    MEMORY,
     MOTION,
     ONE,
     PACE,
@@ -32,6 +35,7 @@ from skirmish.engine_layout import (
     ROOMY,
     SIDE,
     SPEED,
+    STEP,
     TINY,
     TOUCH,
     TURN_COS,
@@ -143,6 +147,26 @@ def waypoint(w: Battle, u: int, to_x: Real, to_y: Real) -> tuple[Real, Real, boo
 
 
 @inner
+def choose_side(w: Battle, u: int, squared_progress: Real) -> bool:
+    """Whether unit u passes what stands in its way on the left: where the way is shorter, until it gets stuck there.
+
+    Whoever has turned back, from a wall or someone who came the other way, sticks to that for a while.
+    """
+    side = int(w.mind[u, SIDE])
+    left = side > 0
+    if side == 0:
+        left = w.body[u, LEFT_COS] >= w.body[u, RIGHT_COS]
+    elif abs(side) > MEMORY:
+        w.mind[u, SIDE] = side - 1 if left else side + 1
+        return left
+    elif squared_progress < HALF * HALF * w.body[u, STEP] * w.body[u, STEP]:
+        w.mind[u, SIDE] = -2 * MEMORY if left else 2 * MEMORY
+        return not left
+    w.mind[u, SIDE] = MEMORY if left else -MEMORY
+    return left
+
+
+@inner
 def walk(w: Battle, u: int, goal_x: Real, goal_y: Real) -> bool:
     """Walk one loop towards a point, round what is in the way; returns whether the unit is there."""
     x, y = w.body[u, X], w.body[u, Y]
@@ -156,19 +180,21 @@ def walk(w: Battle, u: int, goal_x: Real, goal_y: Real) -> bool:
     way_x, way_y = dx / distance, dy / distance
     w.body[u, WAY_X] = way_x
     w.body[u, WAY_Y] = way_y
+    came_x, came_y = x - w.body[u, FROM_X], y - w.body[u, FROM_Y]
+    w.body[u, FROM_X] = x
+    w.body[u, FROM_Y] = y
     if w.body[u, LEFT_COS] < TWO:
-        if w.mind[u, SIDE] == 0:
-            w.mind[u, SIDE] = 1 if w.body[u, LEFT_COS] >= w.body[u, RIGHT_COS] else -1
-        left = w.mind[u, SIDE] > 0
+        left = choose_side(w, u, came_x * came_x + came_y * came_y)
         along_x = w.body[u, LEFT_X] if left else w.body[u, RIGHT_X]
         along_y = w.body[u, LEFT_Y] if left else w.body[u, RIGHT_Y]
         step = stride(w, u, along_x, along_y)
+        w.body[u, STEP] = step
         shift(w, u, along_x * step, along_y * step)
-        if abs(w.body[u, X] - x) + abs(w.body[u, Y] - y) < HALF * step:
-            w.mind[u, SIDE] = -w.mind[u, SIDE]  # a wall: try the other way round
         return False
-    w.mind[u, SIDE] = 0
+    if w.mind[u, SIDE] != 0:
+        w.mind[u, SIDE] += -1 if w.mind[u, SIDE] > 0 else 1
     step = stride(w, u, way_x, way_y)
+    w.body[u, STEP] = step
     if distance <= step:
         shift(w, u, dx, dy)
         return last

@@ -18,6 +18,12 @@ from skirmish.units import LOOPS_PER_SECOND, UnitType, Weapon, load_units
 MEDIVAC_HABITS = ("follow", "stay")
 """What an enemy healer does without a patient; the real game's answer is not known."""
 
+MELEE = 1.0
+"""Cells: weapons of less range are melee weapons, whose bearers keep at their target's heels while they reload."""
+
+FOREVER = 1e9
+"""Loops."""
+
 _DELIVERY = {
     "instant": k.INSTANT,
     "missile": k.MISSILES_FLY,
@@ -65,7 +71,7 @@ def build_tables(map_spec: MapSpec, profile: str, build: str, enemy_medivac: str
         enemy_order=k.HUNTING if places.order == "attack_units" else k.SCANNING,
         drift=(np.float32(places.drift[0]), np.float32(places.drift[1])),
         stats=np.array([_stats(unit) for unit in types], dtype=np.float32),
-        traits=_traits(types, build, enemy_medivac),
+        traits=_traits(types, enemy_medivac),
         pairs=pairs,
         ground=np.stack([_ground_cells(map_spec, types, kind) for kind in range(3)]),
         ways=ways.table if ways is not None and maze else _no_ways(),
@@ -131,17 +137,15 @@ def _bodies_meet(unit: UnitType, other: UnitType) -> bool:
     return collide(unit, other) or (structure and not (unit.flying or other.flying))
 
 
-def _traits(types: list[UnitType], build: str, enemy_medivac: str) -> NDArray[np.int16]:
+def _traits(types: list[UnitType], enemy_medivac: str) -> NDArray[np.int16]:
     """The kernels' table of traits, [U, N_TRAITS]."""
     traits = np.zeros((len(types), k.N_TRAITS), dtype=np.int16)
     slot = 0
     for u, unit in enumerate(types):
         delivery = _delivery(unit)
-        splash = (unit.weapons[0].splash if unit.weapons else None) or {}
         traits[u, k.GROUND] = _ground(unit)
         traits[u, k.DELIVERY] = delivery
         traits[u, k.TURRET] = unit.turret_rate_deg is not None
-        traits[u, k.BREAKS] = build not in splash.get("channel_survives_orders", [])
         traits[u, k.FOLLOWS] = enemy_medivac == "follow"
         traits[u, k.SLOT] = slot
         slot += delivery == k.BEAM
@@ -224,7 +228,7 @@ def _weapon_stats(weapon: Weapon, delivery: int) -> dict[int, float]:
         k.SLOP: 0.0 if delivery == k.SUICIDE else weapon.range_slop,
         k.PERIOD: period,
         k.SWING_TIME: swing,
-        k.REST: period - swing - weapon.backswing_s * LOOPS_PER_SECOND,
+        k.REST: FOREVER if weapon.range < MELEE else period - swing - weapon.backswing_s * LOOPS_PER_SECOND,
         k.AIM_COS: _aim(weapon.arc_deg, weapon.arc_slop_deg),
         k.EARLIEST: weapon.random_delay_s[0] * LOOPS_PER_SECOND,
         k.LATEST: weapon.random_delay_s[1] * LOOPS_PER_SECOND,

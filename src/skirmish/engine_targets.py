@@ -101,13 +101,15 @@ def choose_target(w: Battle, u: int) -> int:
 
 @inner
 def hunt(w: Battle, u: int) -> int:
-    """The target of an enemy that was told to attack the agents: the nearest, wherever it is, until it dies."""
+    """The target of an enemy that was told to attack the agents: the one in its range, else the nearest anywhere."""
     target = int(w.mind[u, TARGET])
-    if target < 0 or not w.alive[target]:
+    if target >= 0 and w.alive[target] and w.mind[u, ENGAGED] == target:
+        return target
+    chosen = nearest(w, u, FAR)
+    if chosen != target:
         drop_attack(w, u)
-        target = nearest(w, u, FAR)
-        w.mind[u, TARGET] = target
-    return target
+        w.mind[u, TARGET] = chosen
+    return chosen
 
 
 @inner
