@@ -98,6 +98,15 @@ def blocked(w: Battle, kind: int, x: Real, y: Real, clearance: Real) -> bool:
     """Whether a square of half width `clearance` round (x, y) touches ground that this kind of unit cannot be on."""
     left, right = int(x - clearance + MARGIN), int(x + clearance + MARGIN)
     low, high = int(y - clearance + MARGIN), int(y + clearance + MARGIN)
+    if clearance > HALF:  # a wall of one cell has room between the corners of a wide body
+        column, row = int(x + MARGIN), int(y + MARGIN)
+        if (
+            w.ground[kind, left, row] == BLOCKED
+            or w.ground[kind, right, row] == BLOCKED
+            or w.ground[kind, column, low] == BLOCKED
+            or w.ground[kind, column, high] == BLOCKED
+        ):
+            return True
     return (
         w.ground[kind, left, low] == BLOCKED
         or w.ground[kind, left, high] == BLOCKED
