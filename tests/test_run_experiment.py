@@ -92,6 +92,25 @@ def test_a_disk_error_is_a_sentence(run, monkeypatch):
     assert (code, err) == (2, "error: No space left on device (results/x)\n")
 
 
+def test_runs_are_interrupted_when_their_states_cannot_be_written(run, monkeypatch):
+    asked = []
+
+    def full(scheduler):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("experiments.schedule.Scheduler.run", full)
+    monkeypatch.setattr("experiments.schedule.Scheduler.interrupt_all", lambda scheduler: asked.append(scheduler))
+    code, _, err = run("--algo", "mappo", "--name", "x")
+    assert (code, err, len(asked)) == (2, "error: No space left on device\n", 1)
+
+
+def test_a_password_is_not_written_into_a_plan(run, tmp_path):
+    code, out, err = run("--algo", "mappo", overrides=["mongo_url=mongodb://me:secret@host"])
+    assert code == 2
+    assert "secret" not in out + err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_dry_run_shows_the_commands_and_writes_nothing(run, tmp_path):
     code, out, _ = run("--compare", "--algos", "amal,mappo", "--scenarios", "3m,8m", "--t_max=100k", "--dry-run")
     lines = out.splitlines()

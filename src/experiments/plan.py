@@ -6,14 +6,17 @@ import hashlib
 import json
 import re
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from configuration import ROOT, compose, dotted, load_yaml, overlay, parse_updates
 from experiments import sweep
 from experiments.setting import Setting
+from tracking.database import refuse_credentials
 from utils.errors import UserError
 from utils.files import write_json, write_text
 
@@ -54,7 +57,7 @@ class Run:
 
     def arguments(self, extra: Mapping[str, Any] | None = None) -> list[str]:
         """Return the arguments of `main.py` for this run; `extra` are further settings."""
-        base = compose(self.algo, self.env)
+        base = _base(self.algo, self.env)
         words = [word(base, key, value) for key, value in {**self.settings, **(extra or {})}.items()]
         return [f"--config={self.algo}", f"--env-config={self.env}", "with", *words]
 
@@ -76,6 +79,11 @@ class Plan:
     def results(self) -> Path:
         """Return the folder of all results, `results/` unless `local_results_path` says otherwise."""
         return self.folder.parent.parent
+
+
+@cache
+def _base(algo: str, env: str) -> dict[str, Any]:
+    return compose(algo, env)
 
 
 def word(base: Mapping[str, Any], key: str, value: Any) -> str:
@@ -102,6 +110,7 @@ def make(setting: Setting) -> Plan:
     for key in (*setting.overrides, *setting.sweep):
         if key in RESERVED:
             raise UserError(f'"{key}" is set by {RESERVED[key]} in an experiment.')
+    refuse_credentials(setting.overrides.get("mongo_url", ""))  # they would stand in the plan
     both = sorted(set(setting.overrides) & set(setting.sweep))
     if both:
         raise UserError(f'"{both[0]}" is both swept and set after "--".')
@@ -218,10 +227,10 @@ def _file_name(text: str) -> str:
 
 def _with_distinct_keys(runs: Sequence[Run]) -> tuple[Run, ...]:
     """Return the runs; where two would share a name, each gets a hash of its settings."""
-    keys = [run.key for run in runs]
+    keys = Counter(run.key for run in runs)
     distinct: list[Run] = []
     for run in runs:
-        extra = f"_{_hash([run])}" if keys.count(run.key) > 1 else ""
+        extra = f"_{_hash([run])}" if keys[run.key] > 1 else ""
         distinct.append(Run(**{**_fields(run), "key": run.key + extra}))
     if len({run.key for run in distinct}) < len(distinct):
         raise UserError("Two runs of this experiment would be the same; look for values that mean the same.")

@@ -159,9 +159,9 @@ class Scheduler:
             child = start(run, self.plan.folder, words, device, threads, lock)
         finally:
             lock.release()
+        self.children[run.key] = child
         state.attempts[-1] = child.attempt
         write(self.plan.folder, state)
-        self.children[run.key] = child
         self.view.event(f"{run.key}: {'continued from its checkpoint' if checkpoint else 'started'}")
 
     def _extra(self, run: Run, device: str, checkpoint: Path | None) -> dict[str, object]:
