@@ -13,18 +13,24 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
 from analysis.run_record import RunRecord, Series, to_json
 
-VERSION = 1
+VERSION = 2
 FILE = ".index.sqlite"
 _CHUNK = 200  # runs written in one transaction
 _PAGE = 16384  # bytes; a metric of a hundred points stays within a page
+# Keys in which runs of one experiment differ; without them they share one configuration, which is parsed once
+_OWN = ("seed", "resume", "experiment_run", "checkpoint_path", "repeat_id")
 
 _TABLES = """
-CREATE TABLE runs (id INTEGER PRIMARY KEY, key TEXT UNIQUE, stamp TEXT, fields TEXT, config TEXT, problems TEXT);
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY, key TEXT UNIQUE, stamp TEXT, fields TEXT, problems TEXT, own TEXT, config INTEGER
+);
+CREATE TABLE configs (id INTEGER PRIMARY KEY, content TEXT UNIQUE);
 CREATE TABLE metrics (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
 CREATE TABLE series (metric INTEGER, run INTEGER, steps BLOB, vals BLOB, PRIMARY KEY (metric, run)) WITHOUT ROWID;
 CREATE INDEX series_by_run ON series (run);
@@ -65,6 +71,9 @@ class Index:
             with self._database:
                 for record in records:
                     self._insert(record)
+        if gone or changed:
+            with self._database:
+                self._database.execute("DELETE FROM configs WHERE id NOT IN (SELECT config FROM runs)")
         return len(changed)
 
     def _remove(self, keys: Sequence[str]) -> None:
@@ -74,10 +83,13 @@ class Index:
                 self._database.execute("DELETE FROM runs WHERE key = ?", (key,))
 
     def _insert(self, record: RunRecord) -> None:
-        texts = (to_json(record.fields), to_json(record.config), to_json(record.problems))
+        shared, own = _split(record.config)
+        content = to_json(shared)
+        self._database.execute("INSERT OR IGNORE INTO configs (content) VALUES (?)", (content,))
         run = self._database.execute(
-            "INSERT OR REPLACE INTO runs (key, stamp, fields, config, problems) VALUES (?, ?, ?, ?, ?)",
-            (record.key, record.stamp, *texts),
+            "INSERT OR REPLACE INTO runs (key, stamp, fields, problems, own, config)"
+            " VALUES (?, ?, ?, ?, ?, (SELECT id FROM configs WHERE content = ?))",
+            (record.key, record.stamp, to_json(record.fields), to_json(record.problems), to_json(own), content),
         ).lastrowid
         self._database.executemany(
             "INSERT INTO series VALUES (?, ?, ?, ?)",
@@ -94,11 +106,17 @@ class Index:
         return self._metric_ids[name]
 
     def records(self) -> list[tuple[int, RunRecord]]:
-        """Return (number in this index, run without its metrics) of every run, in the order of their first reading."""
-        rows = self._database.execute("SELECT id, key, stamp, fields, config, problems FROM runs ORDER BY id")
+        """Return (number in this index, run without its metrics) of every run, in the order of their first reading.
+
+        Values within configurations that are equal are shared between runs: they are to be read only.
+        """
+        configs = {
+            number: json.loads(content) for number, content in self._database.execute("SELECT id, content FROM configs")
+        }
+        rows = self._database.execute("SELECT id, key, stamp, fields, problems, own, config FROM runs ORDER BY id")
         return [
-            (number, RunRecord(key, stamp, json.loads(fields), json.loads(config), {}, json.loads(problems)))
-            for number, key, stamp, fields, config, problems in rows
+            (number, RunRecord(key, stamp, json.loads(fields), _joined(configs[config], own), {}, json.loads(problems)))
+            for number, key, stamp, fields, problems, own, config in rows
         ]
 
     def metric_names(self) -> list[str]:
@@ -113,6 +131,24 @@ class Index:
             run: (np.frombuffer(steps, "<i8"), np.frombuffer(values, "<f8"))
             for run, steps, values in self._database.execute(query, (metric,))
         }
+
+
+def _split(config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a configuration without the keys in which runs of one experiment differ, and those keys."""
+    shared = {key: value for key, value in config.items() if key not in _OWN}
+    own = {key: config[key] for key in _OWN if key in config}
+    env_args = shared.get("env_args")
+    if isinstance(env_args, dict) and "seed" in env_args:
+        shared["env_args"] = {key: value for key, value in env_args.items() if key != "seed"}
+        own["env_args.seed"] = env_args["seed"]
+    return shared, own
+
+
+def _joined(shared: dict[str, Any], own: str) -> dict[str, Any]:
+    keys = json.loads(own)
+    if "env_args.seed" in keys:
+        return {**shared, "env_args": {**shared["env_args"], "seed": keys.pop("env_args.seed")}, **keys}
+    return {**shared, **keys}
 
 
 def cache_folder() -> Path:

@@ -10,10 +10,11 @@ out or could not be read.
 from __future__ import annotations
 
 import contextlib
+import gc
 import math
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -93,6 +94,7 @@ def load(
     """
     wanted = [conditions.parse(text) if isinstance(text, str) else text for text in filters or ()]
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_without_collection())
         runs: list[_Run] = []
         problems: list[str] = []
         names: set[str] = set()
@@ -114,6 +116,18 @@ def load(
             runs = [run for run in runs if run.superseded is None]
         chosen = [name for name in dict.fromkeys(wanted_metrics) if name in names]
         return Records(_runs_frame(runs), _metrics_frame(runs, chosen), problems, sorted(names))
+
+
+@contextlib.contextmanager
+def _without_collection() -> Iterator[None]:
+    """Pause the garbage collector: it would walk through all configurations again and again while they are read."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 # --- sources ---------------------------------------------------------------------------------------------------------
