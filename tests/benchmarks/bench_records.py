@@ -1,8 +1,8 @@
 """How long the reader of records takes: `PYTHONPATH=src python tests/benchmarks/bench_records.py [--runs 10000]`.
 
 Makes synthetic runs of 100 points each in a temporary folder and in a temporary MongoDB, then measures for both, each
-in a process of its own: the first indexing, a query with a warm index (the whole command), loading
-one metric of all runs as the report does, and the largest resident size. Targets for 10,000 runs: 5 minutes, 2 s, 2 GiB.
+in a process of its own: the first indexing, a query with a warm index (the whole command), loading one metric of all
+runs as the report does, and the largest resident size. Targets for 10,000 runs: 5 minutes, 2 s, 2 GiB.
 """
 
 import argparse
@@ -12,7 +12,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from datetime import timedelta
 from pathlib import Path
 

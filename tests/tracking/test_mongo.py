@@ -251,7 +251,7 @@ class TestCommandLine:
         server = start_mongod()
         settings = [f"local_results_path={tmp_path / 'results'}", "env_args.map_name=2m_vs_1m", "t_max=1000000"]
         intervals = ["test_interval=500", "test_nepisode=4", "log_interval=500", "runner_log_interval=500"]
-        more = ["max_minutes=0.5", "stop_win_rate=0", "seed=1", "checkpoint_interval=0", f"mongo_url={server.url}/records"]
+        more = ["max_minutes=0.5", "stop_win_rate=0", "checkpoint_interval=0", f"mongo_url={server.url}/records"]
         run = subprocess.Popen([*command, "--config=mappo", "-b", "1", "with", *settings, *intervals, *more])
         with pymongo.MongoClient(server.url) as client:
             wait_for(lambda: client.records.metrics.count_documents({"name": "test_battle_won_mean"}), 120)
