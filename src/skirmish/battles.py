@@ -8,14 +8,17 @@ result = battles.step(actions)          # actions [64, 3]; result.reward, result
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+import skirmish
 from skirmish.engine import Engine, warm_up
 from skirmish.maps import load_map
 from skirmish.options import SettingError, split_arguments
+from skirmish.recorder import Recorder, ReplayFolder
 from skirmish.rules import Rules, StepResult
 
 Bools = NDArray[np.bool_]
@@ -26,7 +29,7 @@ class Battles:
     and of the engine (`options.EngineOptions`).
 
     Axes: B battles, n agents, A actions. Every battle has its own random stream, spawned from `seed`.
-    notify gets one line if the kernels have to be compiled first.
+    notify gets one line if the kernels have to be compiled first. recorder: who looks on and makes replays, or None.
     Raises MapError for a map that cannot be played, SettingError for a wrong argument.
     """
 
@@ -46,6 +49,7 @@ class Battles:
         self.rules = Rules(self.map_spec, n_battles, **vars(rules))
         self.engine = Engine(self.map_spec, n_battles, seed, **vars(engine))
         self.engine_options = engine
+        self.recorder: Recorder | None = None
         self.n_battles = n_battles
         self.n_agents = self.rules.n_agents
         self.n_enemies = self.rules.n_enemies
@@ -63,6 +67,8 @@ class Battles:
         mask = np.ones(self.n_battles, dtype=np.bool_) if rows is None else rows
         self.engine.reset(mask)
         self.rules.start(self.engine.units, mask)
+        if self.recorder is not None:
+            self.recorder.begin(mask)
 
     def observe(
         self,
@@ -82,8 +88,31 @@ class Battles:
         engine = self.engine
         orders = self.rules.orders(engine.units, actions, rows)
         engine.active[:] = True if rows is None else rows
-        engine.advance(orders, self.rules.options.step_mul)
-        return self.rules.step(engine.units, rows)
+        if self.recorder is None:
+            engine.advance(orders, self.rules.options.step_mul)
+            return self.rules.step(engine.units, rows)
+        self.recorder.play(orders, self.rules.options.step_mul)
+        result = self.rules.step(engine.units, rows)
+        self.recorder.end_step(orders, result)
+        if not self.recorder.busy:
+            self.recorder = None
+        return result
+
+    def record_replays(self, folder: str | Path, episodes: int | None = 1, first: int = 0, stride: int = 1) -> None:
+        """Write replays of the next `episodes` episodes to begin (None: all), as each of them ends.
+
+        The files are `<map>_<number>.npz`, numbered first, first + stride, ... Recording changes no battle.
+        """
+        self.recorder = Recorder(self, ReplayFolder(folder), episodes, first, stride)
+
+    def provenance(self) -> dict[str, str]:
+        """What has played: `engine_version`, `profile`, `build`, `rules` (`smac` or `corrected`)."""
+        return {
+            "engine_version": skirmish.__version__,
+            "profile": self.engine_options.profile,
+            "build": self.engine_options.build,
+            "rules": "corrected" if self.rules.options.corrected_rules else "smac",
+        }
 
     def get_env_info(self) -> dict[str, Any]:
         """SMAC's description of sizes and features, and `n_enemies`."""
@@ -104,6 +133,8 @@ class Battles:
         for name, array in saved.items():
             part, _, field = name.partition(".")
             parts[part][field] = array
+        if self.recorder is not None:
+            self.recorder.cut()
         self.engine.restore(parts["engine"])
         self.rules.restore(parts["rules"])
 

@@ -12,6 +12,7 @@ of the episode. Actions are numbered as in SMAC (0 is the dead agents' no-op).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -118,9 +119,13 @@ class DictEnv:
         """Counts of battles; all 0 before the first has ended."""
         return self.env.get_stats() if self.env.battles_game else dict.fromkeys(_STATS, 0)
 
-    def save_replay(self) -> Any:
+    def save_replay(self) -> Path:
         """Write the replay of what has been played, as `StarCraft2Env.save_replay`."""
         return self.env.save_replay()
+
+    def record_replays(self, folder: str, episodes: int | None = 1) -> None:
+        """Write replays of the next episodes to begin, as each of them ends, as `Battles.record_replays`."""
+        self.env.record_replays(folder, episodes)
 
     def close(self) -> None:
         """Release the engine."""

@@ -10,7 +10,10 @@ official class needs to talk to the game (`get_agent_action`, `init_units`, `upd
 
 from __future__ import annotations
 
+import datetime
+import itertools
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +22,8 @@ from numpy.typing import NDArray
 from skirmish.battles import Battles
 from skirmish.kernel_layout import GAMES, TIMEOUTS, WON
 from skirmish.options import SettingError
+from skirmish.recorder import Recorder
+from skirmish.replay import SUFFIX, Replay
 from skirmish.rules import NotRunningError
 from skirmish.unit_access import UnitAccess
 
@@ -56,11 +61,14 @@ class StarCraft2Env(UnitAccess):
         self.n_actions, self.episode_limit = self._battles.n_actions, self._battles.episode_limit
         self._obs, self._state, self._avail = self._battles.frame()
         self._started = self._timed_out = False
+        self._origin: dict[str, NDArray[Any]] = {}
+        self._played: list[NDArray[np.int64]] = []
 
     def reset(self) -> tuple[list[Array], Array]:
         """Begin an episode; returns the observations of all agents and the state."""
         self._battles.reset()
         self._started, self._timed_out = True, False
+        self._remember()
         self._observe()
         return self.get_obs(), self.get_state()
 
@@ -76,6 +84,7 @@ class StarCraft2Env(UnitAccess):
             raise ValueError(f"{self.map_name} has {self.n_agents} agents, but {len(actions)} actions were given.")
         chosen = np.array([[int(action) for action in actions]], dtype=np.int64)
         result = self._battles.step(chosen)
+        self._played.append(chosen)
         if self.options.heuristic_ai and not self.options.corrected_rules:
             for agent in range(self.n_agents):
                 actions[agent] = int(chosen[0, agent])  # type: ignore[index]
@@ -223,11 +232,13 @@ class StarCraft2Env(UnitAccess):
         if seed is not None:
             self._seed = checked_seed(seed)
             self._battles.engine.seed(0, self._seed)
+            self._remember()
         return self._seed
 
     def full_restart(self) -> None:
         """Restart the random stream from the seed, as restarting the game would; counted in `get_stats`."""
         self._battles.engine.seed(0, self._seed)
+        self._remember()
         self.force_restarts += 1
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
@@ -238,6 +249,7 @@ class StarCraft2Env(UnitAccess):
         """Go back to a snapshot of equal map and arguments."""
         self._started = bool(saved["started"])
         self._battles.restore({name: array for name, array in saved.items() if name != "started"})
+        self._remember()
         if self._started:
             self._observe()
 
@@ -245,15 +257,55 @@ class StarCraft2Env(UnitAccess):
         """Release the engine."""
         self._battles.close()
 
-    def save_replay(self) -> None:
-        """Not part of this version."""
-        raise NotImplementedError("The embedded engine writes no replays yet; they come with a later version.")
+    def save_replay(self) -> Path:
+        """Write a replay of the episode as far as it has been played; returns the file.
+
+        It goes to `replay_dir` (empty: the folder `replays`) as `<replay_prefix or map>_<time>_<number>.npz`.
+        It begins with the latest `reset`, or with a later `restore`, `seed` or `full_restart`. Nothing has to be
+        recorded beforehand: the battle is played a second time. Raises NotRunningError before the first `reset`.
+        """
+        self._require_start()
+        options = self.options
+        prefix = options.replay_prefix or Path(self.map_name).stem
+        stamp = f"{datetime.datetime.now():%Y-%m-%d-%H-%M-%S}"
+        folder = Path(options.replay_dir or "replays")
+        names = (folder / f"{prefix}_{stamp}_{number}{SUFFIX}" for number in itertools.count())
+        return self.replay().save(next(path for path in names if not path.exists()))
+
+    def replay(self) -> Replay:
+        """The episode as far as it has been played; see `save_replay`."""
+        self._require_start()
+        battles, found = self._battles, list[Replay]()
+        outer, battles.recorder = battles.recorder, None
+        present = battles.snapshot()
+        battles.restore(self._origin)
+        recorder = Recorder(battles, found.append, episodes=1)
+        recorder.begin(np.ones(1, dtype=np.bool_))
+        battles.recorder = recorder
+        try:
+            for actions in self._played:
+                battles.step(actions.copy())
+            recorder.cut()
+        finally:
+            battles.recorder = None
+            battles.restore(present)
+            battles.recorder = outer
+        return found[0]
+
+    def record_replays(self, folder: str | Path, episodes: int | None = 1, first: int = 0, stride: int = 1) -> None:
+        """Write replays of the next episodes as each of them ends, as `Battles.record_replays`."""
+        self._battles.record_replays(folder, episodes, first, stride)
 
     def render(self, mode: str = "human") -> None:
         """The embedded engine opens no window; NotImplementedError says what there is instead."""
         raise NotImplementedError(
-            "The embedded engine opens no window; record a replay and look at that (docs/skirmish-library.md)."
+            "The embedded engine opens no window; call save_replay() and look at that (docs/replays.md)."
         )
+
+    def _remember(self) -> None:
+        """Let replays begin here."""
+        self._origin = self._battles.snapshot()
+        self._played = []
 
     def _observe(self) -> None:
         self._battles.observe(self._obs, self._state, self._avail)

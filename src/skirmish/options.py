@@ -43,9 +43,10 @@ class SettingError(ValueError):
 class RuleOptions:
     """Arguments of SMAC's environment with SMAC's defaults.
 
-    `difficulty`, `game_version`, the replay and window arguments and `debug` are accepted for compatibility and
-    do not change an embedded battle. `obs_all_health` switches `obs_own_health` on, as in SMAC. `corrected_rules` mends
-    what `CORRECTIONS` lists; every quirk of SMAC is kept without it.
+    `replay_dir` and `replay_prefix` say where `save_replay` writes. `difficulty`, `game_version`, the window arguments
+    and `debug` are accepted for compatibility and do not change an embedded battle. `obs_all_health` switches
+    `obs_own_health` on, as in SMAC. `corrected_rules` mends what `CORRECTIONS` lists; every quirk of SMAC is kept
+    without it.
     """
 
     step_mul: int = 8

@@ -17,6 +17,7 @@ package. It was written for an older PettingZoo; here, as today's interface has 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -132,9 +133,13 @@ class SkirmishParallelEnv(ParallelEnv[str, dict[str, NDArray[Any]], int]):
         """There is no window; NotImplementedError says what there is instead."""
         self._env.render()
 
-    def save_replay(self) -> Any:
+    def save_replay(self) -> Path:
         """Write the replay of what has been played, as `StarCraft2Env.save_replay`."""
         return self._env.save_replay()
+
+    def record_replays(self, folder: str, episodes: int | None = 1) -> None:
+        """Write replays of the next episodes to begin, as each of them ends, as `Battles.record_replays`."""
+        self._env.record_replays(folder, episodes)
 
     def close(self) -> None:
         """Release the engine."""

@@ -119,6 +119,10 @@ class SkirmishVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]
         """SMAC's counts over all battles; ZeroDivisionError before the first end (not with `corrected_rules`)."""
         return self._battles.get_stats()
 
+    def record_replays(self, folder: str, episodes: int | None = 1) -> None:
+        """Write replays of the next episodes to begin, as each of them ends, as `Battles.record_replays`."""
+        self._battles.record_replays(folder, episodes)
+
     def close_extras(self, **kwargs: Any) -> None:
         """Release the engine."""
         self._battles.close()
