@@ -152,6 +152,7 @@ class Engine:
         )
         self._silence = Orders.zeros(n_battles, self.n_agents)
         self._crew = _Crew(threads)
+        self._kernel = k.advance if tables.features else k.advance_plain
         k.compile_kernels()
 
     def seed(self, battle: int, seed: int) -> None:
@@ -189,7 +190,7 @@ class Engine:
 
     def _play(self, rows: NDArray[np.bool_], anew: bool, orders: Orders, loops: int) -> None:
         given = (rows, anew, *self._start, orders.kind, orders.target, orders.x, orders.y, loops)
-        self._crew.run(lambda first, last, lane: k.advance(first, last, lane, *given, *self._world), self.n_battles)
+        self._crew.run(lambda first, last, lane: self._kernel(first, last, lane, *given, *self._world), self.n_battles)
 
     def _changing(self) -> dict[str, NDArray[Any]]:
         names = ("x", "y", "health", "shield", "energy", "weapon_cooldown", "facing", "target", "hits", "alive")

@@ -26,6 +26,7 @@ from skirmish.engine_layout import (
     ENGAGED,
     FACE_X,
     FACE_Y,
+    FEW,
     FIGHTING,
     GOAL_X,
     GOAL_Y,
@@ -176,9 +177,9 @@ def play(w: Battle, loops: int) -> None:
     Nothing is carried from loop to loop but what the snapshot holds, so that a step may be played in parts.
     """
     n_units = w.alive.shape[0]
+    living = n_units
     for u in range(n_units):
         w.line[u] = u
-    living = keep_living(w, w.line, n_units)
     for _ in range(loops):
         direction = ONE if draw(w) >> np.uint64(63) else -ONE  # so that no side of the map is pushed first
         count = 0
@@ -202,6 +203,12 @@ def play(w: Battle, loops: int) -> None:
         if has(w, BLASTS):
             detonate(w)
         living = keep_living(w, w.line, living)
+        if living <= FEW:  # too few to be sorted: in order of columns
+            count = 0
+            for u in range(n_units):
+                if w.alive[u]:
+                    w.line[count] = u
+                    count += 1
         collide(w, living, direction)
 
 
@@ -295,41 +302,51 @@ def publish(
         busy = w.alive[u] and w.mind[u, ORDER] >= ATTACKING
         target[u] = w.mind[u, TARGET] if busy else -1
         hits[u] = w.mind[u, HITS]
+        if not w.alive[u]:
+            w.mind[u, SPENT] = 1  # as `read` would have it
 
 
-@kernel
-def advance(
-    first: int, last: int, lane: int, active: Any, anew: bool,
-    start: Any, enemy_order: int, spread_x: Real, spread_y: Real,
-    kind: Any, order_target: Any, goal_x: Any, goal_y: Any, loops: int,
-    x: Any, y: Any, health: Any, shield: Any, energy: Any, weapon_cooldown: Any, facing: Any, target: Any, hits: Any,
-    alive: Any, body: Any, mind: Any, rng: Any, burns: Any,
-    stats: Any, traits: Any, pairs: Any, ground: Any, ways: Any, n_agents: int, features: int, widest: Real,
-    crowd: Any, line: Any, along: Any, across: Any,
-) -> None:  # fmt: skip
-    """Give the orders [B, n_agents] and play `loops` loops of every active battle from `first` to `last` - 1.
+def _make(name: str, plain: bool) -> Any:
+    """The kernel for all maps, or one without what `features` tell of, for maps where nothing of that occurs."""
 
-    With `anew` the battles begin from start [U, START_FIELDS] instead and play the one or two loops that pass before
-    the agents first look. `lane` is the row of the scratch arrays [lanes, U] to use.
-    """
-    for b in range(first, last):
-        if active[b]:
-            w = Battle(
-                body[b], mind[b], alive[b], rng[b], burns[b], stats, traits, pairs, ground, ways,
-                n_agents, features, widest, crowd[lane], line[lane], along[lane], across[lane],
-            )  # fmt: skip
-            if anew:
-                place(w, start, enemy_order, spread_x, spread_y)
-                length = 1 + int(draw(w) >> np.uint64(63))
-            else:
-                read(w, x[b], y[b], health[b], shield[b], energy[b])
-                take_orders(w, kind[b], order_target[b], goal_x[b], goal_y[b])
-                length = loops
-            play(w, length)
-            publish(
-                w, x[b], y[b], health[b], shield[b], energy[b], weapon_cooldown[b], facing[b], target[b], hits[b]
-            )
+    def advance(
+        first: int, last: int, lane: int, active: Any, anew: bool,
+        start: Any, enemy_order: int, spread_x: Real, spread_y: Real,
+        kind: Any, order_target: Any, goal_x: Any, goal_y: Any, loops: int,
+        x: Any, y: Any, health: Any, shield: Any, energy: Any, weapon_cooldown: Any, facing: Any,
+        target: Any, hits: Any, alive: Any, body: Any, mind: Any, rng: Any, burns: Any,
+        stats: Any, traits: Any, pairs: Any, ground: Any, ways: Any, n_agents: int, features: int, widest: Real,
+        crowd: Any, line: Any, along: Any, across: Any,
+    ) -> None:  # fmt: skip
+        """Give the orders [B, n_agents] and play `loops` loops of every active battle from `first` to `last` - 1.
 
+        With `anew` the battles begin from start [U, START_FIELDS] instead and play the one or two loops that pass
+        before the agents first look. `lane` is the row of the scratch arrays [lanes, U] to use.
+        """
+        for b in range(first, last):
+            if active[b]:
+                w = Battle(
+                    body[b], mind[b], alive[b], rng[b], burns[b], stats, traits, pairs, ground, ways,
+                    n_agents, 0 if plain else features, widest, crowd[lane], line[lane], along[lane], across[lane],
+                )  # fmt: skip
+                if anew:
+                    place(w, start, enemy_order, spread_x, spread_y)
+                    length = 1 + int(draw(w) >> np.uint64(63))
+                else:
+                    read(w, x[b], y[b], health[b], shield[b], energy[b])
+                    take_orders(w, kind[b], order_target[b], goal_x[b], goal_y[b])
+                    length = loops
+                play(w, length)
+                publish(
+                    w, x[b], y[b], health[b], shield[b], energy[b], weapon_cooldown[b], facing[b], target[b], hits[b]
+                )
+
+    advance.__qualname__ = name  # by which Numba's cache tells them apart
+    return kernel(advance)
+
+
+advance = _make("advance", plain=False)
+advance_plain = _make("advance_plain", plain=True)
 
 _FLAGS, _REALS, _INTS = boolean[::1], float32[:, ::1], int16[:, ::1]
 _ROWS = (int64, int64, int64, _FLAGS, boolean)
@@ -343,7 +360,7 @@ _SCRATCH = (*[uint32[:, ::1]] * 2, *[_REALS] * 2)
 
 SIGNATURE = (*_ROWS, *_START, *_ORDERS, *_PUBLIC, *_PRIVATE, *_TABLES, *_SCRATCH)
 
-KERNELS = {advance: SIGNATURE}
+KERNELS = {advance: SIGNATURE, advance_plain: SIGNATURE}
 SOURCES = kernel_cache.sources(engine_layout, engine_motion, engine_combat, engine_targets, __file__)
 
 

@@ -26,10 +26,10 @@ latest step began and how long it was meant to be."""
 ORDER, TARGET, ENGAGED, SIDE, POSTURE, HITS, MISSILE, BLOW_AT, CLOSE_UP, SPENT, HEALS = range(11)
 N_MIND = 11
 """ENGAGED: the target if it has been in weapon range since it was chosen, else -1. SIDE: on which side the unit goes
-round what stands in its way (above 0 left, below 0 right, 0 undecided), falling to 0 once the way is free. HITS: attacks
-landed or launched since orders were last given. MISSILE, BLOW_AT, HEALS: whom the missile, the channelled attack, the
-healing beam is meant for, -1 if nobody. CLOSE_UP: the running attack uses the second, close weapon. SPENT: a living bomb
-that has gone off."""
+round what stands in its way (above 0 left, below 0 right, 0 undecided), falling to 0 once the way is free. HITS:
+attacks landed or launched since the latest orders. MISSILE, BLOW_AT, HEALS: whom the missile, the channelled attack,
+the healing beam is meant for, -1 if nobody. CLOSE_UP: the running attack uses the second, close weapon. SPENT: a living
+bomb that has gone off."""
 
 IDLE, MOVING, ATTACKING, SCANNING, HUNTING, HEALING = range(6)
 """ORDER: stand; go to the goal; attack the target; go to the goal and attack what comes near (attack-move); attack the

@@ -9,7 +9,7 @@ from skirmish import engine_layout as kernels
 from skirmish.engine import ATTACK, MOVE, STOP, Engine, Orders, warm_up
 from skirmish.formation import formation
 from skirmish.maps import load_map
-from skirmish.units import load_units
+from skirmish.units import UNIT_NAMES, load_units
 
 REACH = 5 + 2 * 0.375
 
@@ -314,6 +314,68 @@ def test_a_battle_does_not_depend_on_the_others():
     for name in first:
         np.testing.assert_array_equal(first[name][0], second[name][0], err_msg=name)
     assert (second["x"][0] != second["x"][1]).any()
+
+
+EVERY_KIND = ["3m", "2s3z", "MMM2", "1c3s5z", "6h_vs_8z", "2s_vs_1sc", "so_many_baneling", "bane_vs_bane", "2c_vs_64zg"]
+
+
+def test_threads_change_nothing():
+    one, three = Engine(load_map("MMM2"), 7, 5), Engine(load_map("MMM2"), 7, 5, threads=3)
+    for engine in (one, three):
+        engine.reset(np.ones(7, dtype=bool))
+    assert_same(play(one, 12, seed=3), play(three, 12, seed=3))
+    three.close()
+
+
+def test_no_threads_are_refused():
+    with pytest.raises(ValueError, match="at least, not 0"):
+        Engine(load_map("3m"), 1, threads=0)
+
+
+@pytest.mark.parametrize("name", EVERY_KIND)
+def test_a_step_may_be_played_in_parts(name):
+    whole, parts = start(name, 2, seed=3), start(name, 2, seed=3)
+    random = np.random.default_rng(0)
+    for step in range(20):
+        orders = random_orders(whole, random)
+        whole.advance(orders)
+        parts.advance(orders, loops=1 + step % 7)
+        parts.advance(order(parts), loops=7 - step % 7)
+        first, second = whole.snapshot(), parts.snapshot()
+        for snapshot in (first, second):
+            snapshot["hits"][:] = snapshot["mind"][:, :, kernels.HITS] = 0  # counts from the latest call
+        assert_same(first, second)
+
+
+@pytest.mark.parametrize("name", EVERY_KIND)
+def test_what_holds_on_every_kind_of_map(name):
+    engine = start(name, 3, seed=8)
+    random = np.random.default_rng(1)
+    units = engine.units
+    for _ in range(30):
+        engine.advance(random_orders(engine, random))
+        np.testing.assert_array_equal(units.alive, units.health > 0)
+        assert (units.health <= units.health_max).all()
+        assert ((units.shield >= 0) & (units.shield <= units.shield_max)).all()
+        assert ((units.energy >= 0) & (units.energy <= 200)).all()
+        bound = ~np.isin(units.type, [UNIT_NAMES.index("Medivac"), UNIT_NAMES.index("Colossus")])
+        assert engine.pathing[units.x.astype(int), units.y.astype(int)][bound].all()
+        assert ((units.x > 0) & (units.x < 32) & (units.y > 0) & (units.y < 32)).all()
+        assert (units.hits >= 0).all()
+        assert (units.target[~units.alive] == -1).all()
+
+
+def test_targets_and_hits_can_be_seen():
+    engine = start()
+    put(engine, (9.0, 16.0), (5.0, 16.0), (14.0, 16.0))
+    orders = order(engine)
+    orders.kind[0, 0], orders.target[0, 0] = ATTACK, 2
+    engine.advance(orders)
+    np.testing.assert_array_equal(engine.units.target[0], [2, -1, 0])
+    np.testing.assert_array_equal(engine.units.hits[0], [1, 0, 1])
+    engine.advance(order(engine, STOP), loops=2)
+    np.testing.assert_array_equal(engine.units.target[0], [-1, -1, 0])
+    assert engine.units.hits[0, 0] == 0
 
 
 def test_a_stream_can_be_restarted_from_a_seed():
