@@ -344,7 +344,7 @@ def _runs_frame(runs: list[_Run]) -> pd.DataFrame:
         }
         for column, values in rows.items():
             values.append(own[column] if column in own else run.fields.get(column))
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    frame = pd.DataFrame({column: pd.Series(values, dtype=object) for column, values in rows.items()})
     for column in ("started", "finished"):
         frame[column] = pd.to_datetime(frame[column], format="ISO8601", errors="coerce")
     for column in _NUMBERS:
