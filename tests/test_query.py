@@ -8,6 +8,7 @@ import re
 import pytest
 from run_writer import write_run
 
+from configuration import ROOT
 from query import main
 from tracking.sync import sync_run
 
@@ -166,3 +167,10 @@ class TestDatabase:
         assert "9 is empty" in err
         assert query("--sync", results, "--to", target)[1].startswith("2 runs, 0 new values")
         assert mongo_database.runs.count_documents({}) == 2
+
+    def test_the_examples_of_the_documentation_run(self, source, mongod, mongo_database, capsys):
+        text = (ROOT / "docs" / "records.md").read_text(encoding="utf-8")
+        (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+        assert '"mongodb://localhost:27017")["sacred"]' in example
+        exec(example.replace('"mongodb://localhost:27017")["sacred"]', f'"{mongod}")["{mongo_database.name}"]'), {})
+        assert capsys.readouterr().out.splitlines() == ["1 1 300 0.5", "2 2 200 1.0", "0.001 1.0 1", "0.0005 0.9 1"]
