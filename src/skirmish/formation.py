@@ -160,9 +160,10 @@ class _Crowd:
             around = raster(*ground.shape)
             trials = np.concatenate([trials, around[_apart(around, discs)]])
         trials = trials[fits(ground, trials, half_width)]
+        seen = _in_sight(centre, trials, ground)
         places = []
         for _ in range(count):
-            place = _nearest(trials, centre, ground)
+            place = _nearest(trials, seen, centre)
             if place is None:
                 name = self.map_spec.name
                 raise MapError(f'The map "{name}" has no room for {count} {unit.name} at ({x:g}, {y:g}).')
@@ -174,8 +175,9 @@ class _Crowd:
             fresh = fresh[_apart(fresh, discs)]
             fresh = fresh[fits(ground, fresh, half_width)]
             discs.append(disc)
-            trials = np.concatenate([trials, fresh])
-            trials = trials[_apart(trials, [disc])]
+            trials, seen = np.concatenate([trials, fresh]), np.concatenate([seen, _in_sight(centre, fresh, ground)])
+            free = _apart(trials, [disc])
+            trials, seen = trials[free], seen[free]
         return places
 
     @staticmethod
@@ -227,19 +229,24 @@ def _touching(disc: tuple[float, ...], others: Points) -> Points:
     return np.concatenate([on_it, *both])
 
 
-def _nearest(trials: Points, centre: Points, ground: Grid) -> Points | None:
+def _nearest(trials: Points, seen: Grid, centre: Points) -> Points | None:
     """The place nearest to the centre, then of the smallest angle; places in sight of the centre come first."""
-    offset = np.round(trials - centre, 9) + 0.0
+    if not len(trials):
+        return None
+    choice = trials[seen] if seen.any() else trials
+    offset = np.round(choice - centre, 9) + 0.0
     distance = np.round(np.hypot(offset[:, 0], offset[:, 1]), 6)
-    order = np.lexsort((np.round(np.arctan2(offset[:, 1], offset[:, 0]), 6), distance))
-    for index in order:
-        if _in_sight(centre, trials[index], ground):
-            return trials[index]
-    return trials[order[0]] if len(order) else None
+    nearest = np.flatnonzero(distance == distance.min())
+    angles = np.round(np.arctan2(offset[nearest, 1], offset[nearest, 0]), 6)
+    place: Points = choice[nearest[np.argmin(angles)]]
+    return place
 
 
-def _in_sight(a: Points, b: Points, ground: Grid) -> bool:
-    """Whether the straight line between two points stays on the ground."""
-    steps = max(1, math.ceil(float(np.abs(b - a).max()) * 8))
-    line = a + np.linspace(0.0, 1.0, steps + 1)[:, None] * (b - a)
-    return bool(fits(ground, line, 0.0).all())
+def _in_sight(centre: Points, trials: Points, ground: Grid) -> Grid:
+    """Whether the straight line from the centre to each point [P, 2] stays on the ground, [P]."""
+    free = np.ones(len(trials), dtype=np.bool_)
+    steps = math.ceil(float(np.abs(trials - centre).max(initial=0.0)) * _RASTER)
+    for step in range(1, steps):
+        cells = (centre + (trials[free] - centre) * (step / steps)).astype(int)
+        free[free] = ground[cells[:, 0], cells[:, 1]]
+    return free

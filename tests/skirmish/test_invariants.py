@@ -166,7 +166,7 @@ def check_battles(fight, steps):
 
 
 @given(text=map_texts(), seed=st.integers(0, 2**31 - 1))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 def test_what_holds_in_every_battle(tmp_path_factory, text, seed):
     check_battles(fight_on(tmp_path_factory, text, 3, seed), 60)
 
@@ -178,7 +178,7 @@ def test_what_holds_on_official_maps(name):
 
 
 @given(text=map_texts(), seed=st.integers(0, 2**31 - 1))
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 def test_a_seed_is_a_battle_whatever_the_number_of_battles_and_threads(tmp_path_factory, text, seed):
     few = fight_on(tmp_path_factory, text, 2, seed)
     many = fight_on(tmp_path_factory, text, 5, seed)
