@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import pandas as pd
 
 from analysis import statistics
 from analysis.study import Study
 
 
+@lru_cache(maxsize=1)  # for the table and for the figure
 def improvements(study: Study) -> pd.DataFrame:
     """Return a row per pair: a, b, probability that a run of a beats one of b, low, high, runs, tasks, p, p_holm.
 

@@ -35,6 +35,7 @@ from analysis.plot_style import (
 from analysis.study import Run, Study, metric_name, threshold_name
 
 GRID = 120  # points along a learning curve
+MANY_RUNS = 64
 SINGLE_RUNS = 300  # up to so many runs in all are drawn one by one, thin
 
 # --- learning curves -------------------------------------------------------------------------------------------------
@@ -67,7 +68,9 @@ def _curve(panel: Axes, runs: Sequence[Run], look: Look, statistic: str, *, sing
     """Draw one algorithm: solid with a band as far as every run went, dotted while at least half of them went on."""
     first, end = max(run.steps[0] for run in runs), max(run.steps[-1] for run in runs)
     grid = np.linspace(first, end, GRID) if end > first else np.array([first])
-    band = statistics.band([run.curve for run in runs], grid, statistic, hold=[run.won for run in runs])
+    resamples = 2_000 if len(runs) <= MANY_RUNS else 500  # many runs make a narrow band anyway
+    held = [run.won for run in runs]
+    band = statistics.band([run.curve for run in runs], grid, statistic, held, repetitions=resamples)
     if singly and len(runs) > 1:
         for run in runs:
             panel.plot(run.steps, run.values, color=look.colour, linewidth=0.5, alpha=0.35, zorder=1)
@@ -132,17 +135,13 @@ def _efficiency_bar(panel: Axes, row: int, runs: Sequence[Run], look: Look) -> N
         zorder=1,
     )
     places = row + _spread(len(runs), 0.42)
-    for place, run in zip(places, runs, strict=True):
-        panel.plot(
-            run.reach.step,
-            place,
-            marker=">" if run.reach.censored else look.marker,
-            markerfacecolor="none" if run.reach.censored else look.colour,
-            markeredgecolor=look.colour,
-            markersize=4,
-            linestyle="",
-            zorder=3,
-        )
+    for censored, marker, face in ((False, look.marker, look.colour), (True, ">", "none")):
+        chosen = zip(runs, places, strict=True)
+        points = [(run.reach.step, place) for run, place in chosen if run.reach.censored == censored]
+        if points:
+            steps, heights = zip(*points, strict=True)
+            shape: dict[str, Any] = {"marker": marker, "markerfacecolor": face, "markeredgecolor": look.colour}
+            panel.plot(steps, heights, linestyle="", markersize=4, zorder=3, **shape)
 
 
 # --- final values and cost -------------------------------------------------------------------------------------------

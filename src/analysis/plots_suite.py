@@ -21,9 +21,10 @@ from analysis.plot_style import (
     style,
     value_axis,
 )
-from analysis.plots import GRID
 from analysis.study import Study, metric_name
 
+SUITE_GRID = 64  # points along the curve of a suite
+MANY_RUNS = 500  # of an algorithm, from which on fewer resamples do: the interval is narrow
 PAIRS = 15  # at most so many comparisons are drawn
 
 
@@ -42,12 +43,13 @@ def suite_curve(study: Study, statistic: str = "iqm") -> Figure | None:
             tasks = {m: study.group(algorithm, m) for m in maps}
             end = min(study.common_end(m) for m in maps)
             start = max(run.steps[0] for runs in tasks.values() for run in runs)
-            grid = np.linspace(start, max(start, end), GRID)
+            grid = np.linspace(start, max(start, end), SUITE_GRID)
             curves = {m: [run.curve for run in runs] for m, runs in tasks.items()}
             held = {m: [run.won for run in runs] for m, runs in tasks.items()}
-            estimate = statistics.suite_band(curves, grid, statistic, held)
+            few = sum(map(len, tasks.values())) <= MANY_RUNS
+            estimate = statistics.suite_band(curves, grid, statistic, held, repetitions=1_000 if few else 300)
             own = look[algorithm]
-            panel.plot(grid, estimate.value, label=algorithm, **own.curve(GRID // 8))
+            panel.plot(grid, estimate.value, label=algorithm, **own.curve(SUITE_GRID // 8))
             panel.fill_between(grid, estimate.low, estimate.high, color=own.colour, alpha=0.18, linewidth=0)
         draw_threshold(panel, study, vertical=False)
         value_axis(panel, study, "y")

@@ -42,7 +42,7 @@ LIBRARIES = ("numpy", "scipy", "pandas", "matplotlib")
 
 @dataclass
 class Options:
-    """What to draw and how: see `study.gather`; `statistic` is that of the learning curves, `at` the steps of a table."""
+    """What to draw and how: see `study.gather`; `statistic` is of the learning curves, `at` the steps of a table."""
 
     metric: str = HEADLINE
     statistic: str = "mean"

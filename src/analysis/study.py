@@ -69,7 +69,7 @@ class Run:
         return self.steps, self.values
 
 
-@dataclass
+@dataclass(eq=False)
 class Study:
     """Runs that may be compared, and the sentences about those that may not."""
 

@@ -12,7 +12,7 @@ from analysis.study import Run, Study, threshold_name
 from analysis.table_format import Table
 from analysis.tables import DASH, value_text
 
-PAIRS_SHOWN = 200
+PAIRS_SHOWN = 100
 
 
 def pairs(study: Study) -> Table | None:
