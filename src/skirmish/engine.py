@@ -65,7 +65,7 @@ class Units:
         indices = np.array([UNIT_NAMES.index(name) for name in types], dtype=np.int8)
         floats = [np.zeros(shape, dtype=np.float32) for _ in range(9)]
         rest = np.zeros(shape, dtype=np.bool_), np.full(shape, -1, dtype=np.int16), np.zeros(shape, dtype=np.int16)
-        return cls(np.tile(indices, (n_battles, 1)), *floats, *rest)  # type: ignore[arg-type]
+        return cls(np.tile(indices, (n_battles, 1)), *floats, *rest)  # type: ignore[call-arg, arg-type]
 
 
 @dataclass

@@ -276,8 +276,9 @@ def read(w: Battle, x: Any, y: Any, health: Any, shield: Any, energy: Any) -> No
         w.body[u, X] = x[u]
         w.body[u, Y] = y[u]
         w.body[u, HEALTH] = health[u]
-        w.body[u, SHIELD] = shield[u]
-        w.body[u, ENERGY] = energy[u]
+        if has(w, RECOVERY):
+            w.body[u, SHIELD] = shield[u]
+            w.body[u, ENERGY] = energy[u]
         w.mind[u, HITS] = 0
         if health[u] <= ZERO:
             w.alive[u] = False
@@ -295,8 +296,9 @@ def publish(
         x[u] = w.body[u, X]
         y[u] = w.body[u, Y]
         health[u] = w.body[u, HEALTH] if w.alive[u] else ZERO
-        shield[u] = w.body[u, SHIELD]
-        energy[u] = w.body[u, ENERGY]
+        if has(w, RECOVERY):
+            shield[u] = w.body[u, SHIELD]
+            energy[u] = w.body[u, ENERGY]
         weapon_cooldown[u] = max(w.body[u, COOLDOWN], ZERO)
         facing[u] = angle(w.body[u, FACE_X], w.body[u, FACE_Y])
         busy = w.alive[u] and w.mind[u, ORDER] >= ATTACKING

@@ -2,7 +2,7 @@
 
 import pytest
 
-from skirmish.units import LOOPS_PER_SECOND, PROFILES, UNIT_NAMES, load_units
+from skirmish.units import BUILDS, LOOPS_PER_SECOND, PROFILES, UNIT_NAMES, load_units
 
 
 def test_both_profiles_hold_all_ten_unit_types_in_order():
@@ -49,3 +49,25 @@ def test_a_hit_adds_the_bonus_and_loses_the_armor(attacker, target, points):
 def test_the_profiles_differ_in_the_stalkers_weapon():
     damage = {profile: load_units(profile)["Stalker"].weapons[0].damage for profile in PROFILES}
     assert damage == {"multiplayer": 13, "liberty": 10}
+
+
+def test_the_builds_differ_in_the_hydralisks_period():
+    periods = {build: load_units(build=build)["Hydralisk"].weapons[0].period_s * LOOPS_PER_SECOND for build in BUILDS}
+    assert periods == {"4.10": pytest.approx(13.2), "4.6.2": pytest.approx(12.0)}
+    with pytest.raises(ValueError, match=r'build "5.0".*4.10 and 4.6.2'):
+        load_units(build="5.0")
+
+
+def test_who_can_attack_and_heal_whom():
+    units = load_units()
+    assert units["Marine"].can_attack(units["Medivac"])
+    assert not units["Marauder"].can_attack(units["Medivac"])
+    assert units["Zergling"].can_attack(units["Colossus"])
+    assert units["Medivac"].can_heal(units["Zealot"])
+    assert not units["Medivac"].can_heal(units["Stalker"])
+    assert not units["Medivac"].can_heal(units["SpineCrawler"])
+
+
+def test_structures_take_more_of_a_baneling():
+    units = load_units()
+    assert units["Baneling"].damage(units["SpineCrawler"]) == 80
