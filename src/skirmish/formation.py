@@ -130,15 +130,29 @@ def _goals(map_spec: MapSpec, table: dict[str, UnitType], enemies: Points) -> tu
     if not points:
         return enemies, (0.0, 0.0)
     goals = enemies - enemies.mean(axis=0) + np.array(points[0])
-    trials = raster(*map_spec.pathing.shape)
-    for e, name in enumerate(map_spec.enemy_types):
-        unit = table[name]
-        ground, half_width = ground_of(unit, map_spec), clearance(unit)
-        if not fits(ground, goals[e : e + 1], half_width)[0]:
-            free = trials[fits(ground, trials, half_width)]
-            goals[e] = free[np.argmin(((free - goals[e]) ** 2).sum(axis=1))]
+    units = [table[name] for name in map_spec.enemy_types]
+    standing = [fits(ground_of(u, map_spec), goals[e : e + 1], clearance(u))[0] for e, u in enumerate(units)]
+    for e in np.flatnonzero(~np.array(standing)):
+        goals[e] = _free_goal(map_spec, units, goals, standing, int(e))
+        standing[e] = True
     (x0, y0), (x1, y1) = points[0], points[-1]
     return goals, (x1 - x0, y1 - y0)
+
+
+def _free_goal(map_spec: MapSpec, units: list[UnitType], goals: Points, taken: list[bool], e: int) -> Points:
+    """The place nearest to goal e that enemy e can stand on, clear of the goals taken if there is any such place."""
+    ground, unit = ground_of(units[e], map_spec), units[e]
+    free = raster(*ground.shape)
+    free = free[fits(ground, free, clearance(unit))]
+    discs = [
+        (*goal, unit.separation_radius + other.separation_radius)
+        for goal, other, used in zip(goals.tolist(), units, taken)
+        if used and collide(unit, other)
+    ]
+    apart = free[_apart(free, discs)]
+    free = apart if len(apart) else free
+    place: Points = free[np.argmin(((free - goals[e]) ** 2).sum(axis=1))]
+    return place
 
 
 class _Crowd:

@@ -114,6 +114,18 @@ def test_goals_lie_on_the_ground(name):
         assert fits(ground_of(UNITS[unit], spec), np.array([[x, y]]), clearance(UNITS[unit]) - 1e-3)[0]
 
 
+@pytest.mark.parametrize("name", MAP_NAMES)
+def test_no_two_enemies_are_sent_to_one_place(name):
+    spec = load_map(name)
+    start = formation(spec, UNITS)
+    goals = np.stack([start.goal_x, start.goal_y], axis=1)[spec.n_agents :]
+    for a, first in enumerate(spec.enemy_types):
+        for b, second in enumerate(spec.enemy_types[:a]):
+            if collide(UNITS[first], UNITS[second]):
+                touch = UNITS[first].separation_radius + UNITS[second].separation_radius
+                assert math.dist(goals[a], goals[b]) >= touch - 1e-3
+
+
 def test_only_2m_vs_1z_draws_its_goal():
     assert formation(load_map("2m_vs_1z"), UNITS).drift == (6.0, 0.0)
     assert all(formation(load_map(name), UNITS).drift == (0.0, 0.0) for name in MAP_NAMES if name != "2m_vs_1z")
