@@ -50,7 +50,7 @@ def _stamp(files: Iterable[Path]) -> str:
 
 def _place(kernel: Kernel) -> tuple[Path, str]:
     """The folder of the kernel's cache and how its files begin there."""
-    module = str(kernel.py_func.__module__).rpartition(".")[2]
+    module = Path(kernel.py_func.__code__.co_filename).stem
     return Path(str(kernel.stats.cache_path)), f"{module}.{kernel.py_func.__qualname__}"
 
 
