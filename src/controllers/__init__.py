@@ -5,5 +5,10 @@ from typing import Any
 
 from controllers.basic_controller import BasicMAC
 from controllers.n_controller import NMAC
+from controllers.non_shared_controller import NonSharedMAC
 
-REGISTRY: dict[str, Callable[..., Any]] = {"basic_mac": BasicMAC, "n_mac": NMAC}
+REGISTRY: dict[str, Callable[..., Any]] = {
+    "basic_mac": BasicMAC,
+    "n_mac": NMAC,
+    "non_shared_mac": NonSharedMAC,
+}

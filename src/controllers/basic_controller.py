@@ -36,7 +36,7 @@ class BasicMAC:
         self.agent_output_type: str = getattr(args, "agent_output_type", "q")
         self.input_shape = self._get_input_shape(scheme)
         self._build_agents(self.input_shape)
-        self.action_selector: Any = _registered(action_REGISTRY, args.action_selector, "action selector")(args)
+        self.action_selector: Any = registered(action_REGISTRY, args.action_selector, "action selector")(args)
         self.save_probs: bool = getattr(args, "save_probs", False)
         self.hidden_states: Tensor | None = None
         self._ids = torch.eye(self.n_agents)
@@ -147,7 +147,7 @@ class BasicMAC:
     # --- the network --------------------------------------------------------------------------------------------------
 
     def _build_agents(self, input_shape: int) -> None:
-        self.agent: Any = _registered(agent_REGISTRY, self.args.agent, "agent")(input_shape, self.args)
+        self.agent: Any = registered(agent_REGISTRY, self.args.agent, "agent")(input_shape, self.args)
         self.agent_axis = takes_agent_axis(self.agent, self.n_agents, input_shape)
 
     @property
@@ -202,7 +202,8 @@ def _row_numbers(bs: Rows, batch_size: int) -> Tensor:
     return torch.arange(batch_size)[bs] if isinstance(bs, slice) else torch.as_tensor(bs, dtype=torch.long)
 
 
-def _registered(registry: dict[str, Any], name: str, kind: str) -> Any:
+def registered(registry: dict[str, Any], name: str, kind: str) -> Any:
+    """The entry of a registry; `UserError` with the nearest name if there is none."""
     if name not in registry:
         raise UserError(f'no {kind} is called "{name}".{nearest(name, registry)} There are: {", ".join(registry)}')
     return registry[name]
