@@ -12,12 +12,14 @@ from numba import boolean, float32, int8, int16, int64, types, uint8, uint32, ui
 from skirmish import engine_combat, engine_layout, engine_motion, engine_targets, kernel_cache
 from skirmish.engine_combat import burn, detonate, drop_attack, fight, fly, follow_up, heal, scorch
 from skirmish.engine_layout import (
+    APART,
     ATTACK_ORDER,
     ATTACKING,
     BEAM,
     BEAMS,
     BLASTS,
     BLOW_AT,
+    CELL,
     COOLDOWN,
     DELIVERY,
     ENERGY,
@@ -43,6 +45,7 @@ from skirmish.engine_layout import (
     HITS,
     HUNTING,
     IDLE,
+    LAYERS,
     LEFT_COS,
     MISSILE,
     MISSILES,
@@ -171,15 +174,24 @@ def keep_living(w: Battle, units: Any, count: int) -> int:
 
 
 @inner
+def form_line(w: Battle) -> int:
+    """Line up the living that collide in the line, in order of columns; returns how many."""
+    count = 0
+    for u in range(w.alive.shape[0]):
+        if w.alive[u] and not (has(w, LAYERS) and w.traits[u, APART]):
+            w.line[count] = u
+            count += 1
+    return count
+
+
+@inner
 def play(w: Battle, loops: int) -> None:
     """Game loops of the battle: timers, every unit in random order, missiles and beams, blasts, then collisions.
 
     Nothing is carried from loop to loop but what the snapshot holds, so that a step may be played in parts.
     """
     n_units = w.alive.shape[0]
-    living = n_units
-    for u in range(n_units):
-        w.line[u] = u
+    living = form_line(w)
     for _ in range(loops):
         direction = ONE if draw(w) >> np.uint64(63) else -ONE  # so that no side of the map is pushed first
         count = 0
@@ -203,12 +215,8 @@ def play(w: Battle, loops: int) -> None:
         if has(w, BLASTS):
             detonate(w)
         living = keep_living(w, w.line, living)
-        if living <= FEW:  # too few to be sorted: in order of columns
-            count = 0
-            for u in range(n_units):
-                if w.alive[u]:
-                    w.line[count] = u
-                    count += 1
+        if living <= FEW:  # too few to be sorted
+            living = form_line(w)
         collide(w, living, direction)
 
 
@@ -266,6 +274,7 @@ def place(w: Battle, start: Any, enemy_order: int, spread_x: Real, spread_y: Rea
         w.mind[u, MISSILE] = -1
         w.mind[u, BLOW_AT] = -1
         w.mind[u, HEALS] = -1
+        w.mind[u, CELL] = -1
         w.alive[u] = True
 
 

@@ -24,12 +24,13 @@ BEAM: centre and direction of the line that a beam burns. HEAD: where the unit w
 latest step began and how long it was meant to be."""
 
 ORDER, TARGET, ENGAGED, SIDE, POSTURE, HITS, MISSILE, BLOW_AT, CLOSE_UP, SPENT, HEALS = range(11)
-N_MIND = 11
+CELL, GOAL_CELL, NEXT_CELL = range(11, 14)
+N_MIND = 14
 """ENGAGED: the target if it has been in weapon range since it was chosen, else -1. SIDE: on which side the unit goes
 round what stands in its way (above 0 left, below 0 right, 0 undecided), falling to 0 once the way is free. HITS:
 attacks landed or launched since the latest orders. MISSILE, BLOW_AT, HEALS: whom the missile, the channelled attack,
 the healing beam is meant for, -1 if nobody. CLOSE_UP: the running attack uses the second, close weapon. SPENT: a living
-bomb that has gone off."""
+bomb that has gone off. CELL, GOAL_CELL, NEXT_CELL: the latest answer of `ways`, -1 if none."""
 
 IDLE, MOVING, ATTACKING, SCANNING, HUNTING, HEALING = range(6)
 """ORDER: stand; go to the goal; attack the target; go to the goal and attack what comes near (attack-move); attack the
@@ -46,10 +47,11 @@ N_STATS = 37
 the cooldown above which a shooter still stands in its backswing. Everything in cells and loops. A healer's RANGE and
 AIM are those of its healing."""
 
-GROUND, DELIVERY, SLOT, TURRET, FOLLOWS = range(5)
-N_TRAITS = 5
+GROUND, DELIVERY, SLOT, TURRET, FOLLOWS, APART = range(6)
+N_TRAITS = 6
 """GROUND: WALKS, CLIMBS or FLIES. SLOT: row of `burns` of a unit with a beam. TURRET: its body needs no turning.
-FOLLOWS: an enemy healer goes with its army."""
+FOLLOWS: an enemy healer goes with its army. APART: tested for
+collisions apart from the line, so that the line may be tested narrowly."""
 
 WALKS, CLIMBS, FLIES = range(3)
 UNARMED, INSTANT, MISSILES_FLY, BEAM, SUICIDE, HEALER = range(6)
@@ -129,9 +131,10 @@ class Battle(NamedTuple):
     state; burns [C, 2, U] int8: for the two sweeps of each of C beams, loops until the touched unit is hurt, -1 when it
     has been; stats [U, N_STATS] float32, traits [U, N_TRAITS] int16 of each column's unit type; pairs [N_PAIRS, U, U]
     float32; ground [3, w + 2 PAD, h + 2 PAD] uint8: cells for those who walk, climb, fly; ways [cells, cells] int16:
-    the next waypoint of a walker; features: what occurs on the map; widest: no bodies further apart than this meet.
-    Scratch: crowd, line [U] uint32: units in random order and in order of x (unsigned, which spares a test for negative
-    indices); along, across [U] float32: where the units of the line were before they met.
+    the next waypoint of a walker; features: what occurs on the map; widest: no bodies of the line that
+    are further apart meet.
+    Scratch: crowd, line [U] uint32: units in random order and, but for those APART, in order of x (unsigned, which
+    spares a test for negative indices); along, across [U] float32: where those of the line were before they met.
     """
 
     body: Any

@@ -6,7 +6,9 @@ import numpy as np
 
 from skirmish.engine_layout import (
     ACCELERATION,
+    APART,
     BLOCKED,
+    CELL,
     CLEARANCE,
     CLOSE,
     FACE_X,
@@ -14,6 +16,7 @@ from skirmish.engine_layout import (
     FEW,
     FROM_X,
     FROM_Y,
+    GOAL_CELL,
     GRAIN,
     GROUND,
     HALF,
@@ -25,6 +28,7 @@ from skirmish.engine_layout import (
     MAZE,
     MEMORY,
     MOTION,
+    NEXT_CELL,
     ONE,
     PACE,
     PAD,
@@ -52,6 +56,7 @@ from skirmish.engine_layout import (
     Real,
     X,
     Y,
+    called,
     has,
     inner,
 )
@@ -148,7 +153,11 @@ def cell_of(w: Battle, x: Real, y: Real) -> int:
 def waypoint(w: Battle, u: int, to_x: Real, to_y: Real) -> tuple[Real, Real, bool]:
     """Where a walker should head for on its way to a point, and whether that is the point itself."""
     here, there = cell_of(w, w.body[u, X], w.body[u, Y]), cell_of(w, to_x, to_y)
-    step = int(w.ways[here, there])
+    if w.mind[u, CELL] != here or w.mind[u, GOAL_CELL] != there:
+        w.mind[u, CELL] = here
+        w.mind[u, GOAL_CELL] = there
+        w.mind[u, NEXT_CELL] = w.ways[here, there]  # far off in memory
+    step = int(w.mind[u, NEXT_CELL])
     if step in (-1, here, there):
         return to_x, to_y, True
     height = w.ground.shape[2] - 2 * PAD
@@ -287,14 +296,34 @@ def line_up(w: Battle, count: int, direction: Real) -> None:
 
 
 @inner
+def clear_way(w: Battle, u: int) -> None:
+    """Forget what stood in unit u's way."""
+    w.body[u, LEFT_COS] = TWO
+    w.body[u, RIGHT_COS] = TWO
+    if w.mind[u, POSTURE] != WALKING:
+        w.mind[u, SIDE] = 0
+
+
+@called
+def meet_apart(w: Battle) -> None:
+    """Let those that stand apart from the line meet everyone."""
+    for u in range(w.alive.shape[0]):
+        if w.alive[u] and w.traits[u, APART]:
+            clear_way(w, u)
+    for u in range(w.alive.shape[0]):
+        if w.alive[u] and w.traits[u, APART]:
+            for v in range(w.alive.shape[0]):
+                if w.alive[v] and w.pairs[TOUCH, u, v] > ZERO and (v > u or not w.traits[v, APART]):
+                    meet(w, min(u, v), max(u, v))
+
+
+@inner
 def collide(w: Battle, count: int, direction: Real) -> None:
     """Let the first `count` units of the line meet, each pair that is near enough once."""
     for a in range(count):
-        u = w.line[a]
-        w.body[u, LEFT_COS] = TWO
-        w.body[u, RIGHT_COS] = TWO
-        if w.mind[u, POSTURE] != WALKING:
-            w.mind[u, SIDE] = 0
+        clear_way(w, w.line[a])
+    if has(w, LAYERS):
+        meet_apart(w)
     line_up(w, count, direction)
     for a in range(count):
         for c in range(a + 1, count):

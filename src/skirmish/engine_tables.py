@@ -64,19 +64,20 @@ def build_tables(map_spec: MapSpec, profile: str, build: str, enemy_medivac: str
     walkers = [clearance(unit) for unit in types if _ground(unit) == k.WALKS and unit.speed > 0]
     ways = navigation(map_spec.pathing, max(walkers)) if walkers else None
     maze = ways is not None and not ways.open
-    pairs = _pairs(types, map_spec.n_agents)
+    pairs, traits = _pairs(types, map_spec.n_agents), _traits(types, enemy_medivac)
+    touch = pairs[k.TOUCH][np.ix_(*[traits[:, k.APART] == 0] * 2)]
     return Tables(
         types=types,
         start=_start(places, types),
         enemy_order=k.HUNTING if places.order == "attack_units" else k.SCANNING,
         drift=(np.float32(places.drift[0]), np.float32(places.drift[1])),
         stats=np.array([_stats(unit) for unit in types], dtype=np.float32),
-        traits=_traits(types, enemy_medivac),
+        traits=traits,
         pairs=pairs,
         ground=np.stack([_ground_cells(map_spec, types, kind) for kind in range(3)]),
         ways=ways.table if ways is not None and maze else _no_ways(),
-        features=_features(types, pairs, map_spec.n_agents) | (k.MAZE if maze else 0),
-        widest=np.float32(pairs[k.TOUCH].max() + k.CLOSE),
+        features=_features(types, pairs, traits, map_spec.n_agents) | (k.MAZE if maze else 0),
+        widest=np.float32(touch.max(initial=0.0) + k.CLOSE),
         n_beams=n_beams,
     )
 
@@ -97,7 +98,9 @@ def _delivery(unit: UnitType) -> int:
     return k.HEALER if unit.heal else k.UNARMED
 
 
-def _features(types: list[UnitType], pairs: NDArray[np.float32], n_agents: int) -> int:
+def _features(
+    types: list[UnitType], pairs: NDArray[np.float32], traits: NDArray[np.int16], n_agents: int
+) -> int:
     """Flags of what occurs on the map."""
     deliveries = {_delivery(unit) for unit in types}
     touching = pairs[k.TOUCH]
@@ -110,7 +113,7 @@ def _features(types: list[UnitType], pairs: NDArray[np.float32], n_agents: int) 
         k.HEALERS: k.HEALER in deliveries,
         k.SECOND_BLOWS: any(_second_blow(unit) for unit in types),
         k.PICKY: bool((opposed != k.THREAT).any()),
-        k.LAYERS: any(_ground(unit) != k.WALKS for unit in types) or not (touching > 0).all(),
+        k.LAYERS: bool(traits[:, k.APART].any()) or not (touching > 0).all(),
         k.MOTION: any(unit.speed == 0 or unit.acceleration or unit.turret_rate_deg for unit in types),
         k.SECOND_WEAPONS: any(len(unit.weapons) > 1 for unit in types),
     }
@@ -145,6 +148,7 @@ def _traits(types: list[UnitType], enemy_medivac: str) -> NDArray[np.int16]:
         delivery = _delivery(unit)
         traits[u, k.GROUND] = _ground(unit)
         traits[u, k.DELIVERY] = delivery
+        traits[u, k.APART] = _ground(unit) != k.WALKS or "structure" in unit.attributes
         traits[u, k.TURRET] = unit.turret_rate_deg is not None
         traits[u, k.FOLLOWS] = enemy_medivac == "follow"
         traits[u, k.SLOT] = slot
