@@ -29,6 +29,7 @@ GREY = "#808080"
 INK = "#222222"  # of text and axes; the report replaces it by the page's own
 WIDTH = 7.0  # inches: the text width of an A4 or letter page
 THIN = 0.8
+MANY_PANELS = 12
 
 SETTINGS: dict[str, Any] = {
     "font.family": "DejaVu Sans",
@@ -103,7 +104,7 @@ def steps_text(value: float, _position: float | None = None) -> str:
 
 def step_axis(axes: Axes) -> None:
     """Write the x axis in thousands and millions of steps."""
-    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.xaxis.set_major_formatter(FuncFormatter(steps_text))
 
 
@@ -114,6 +115,8 @@ def panels(
 
     `height` of a row and `extra` for the key and the axis' name, in inches.
     """
+    if count > MANY_PANELS and columns == 3:
+        columns, height = 4, 0.85 * height  # so that a figure of all maps fits on a page
     columns = 2 if count == 4 and columns == 3 else min(columns, count)
     rows = -(-count // columns)
     if count == 1:
@@ -159,4 +162,7 @@ def draw_key(figure: Figure, handles: list[Any]) -> None:
     """Put a key above the panels, in as many columns as fit."""
     entry = 0.066 * max(len(str(handle.get_label())) for handle in handles) + 0.57  # inches
     columns = max(1, min(len(handles), int(figure.get_figwidth() / entry)))
+    rows = -(-len(handles) // columns)  # the legend fills its columns first; people read along the rows
+    places = [row * columns + column for column in range(columns) for row in range(rows)]
+    handles = [handles[place] for place in places if place < len(handles)]
     figure.legend(handles=handles, loc="outside upper center", ncols=columns, handlelength=2.8, columnspacing=1.3)

@@ -225,7 +225,7 @@ def _dots(
 
 
 def _height(study: Study) -> float:
-    return 1.0 + len(study.maps) * max(0.26, 0.12 * len(study.algorithms))
+    return 1.0 + len(study.maps) * max(0.26, 0.085 * len(study.algorithms))
 
 
 def _spread(count: int, width: float) -> NDArray[np.float64]:

@@ -136,7 +136,7 @@ def is_share(metric: str) -> bool:
 
 def metrics_needed(metric: str) -> list[str]:
     """Return the names of the metrics to load for a comparison of `metric`."""
-    return [metric, *COST_METRICS, *MILESTONES]
+    return list(dict.fromkeys([metric, HEADLINE, *COST_METRICS, *MILESTONES]))
 
 
 def load(sources: Sequence[str], metric: str = HEADLINE, filters: Sequence[str] | None = None) -> Records:
@@ -178,7 +178,7 @@ def gather(
     problems += doubled
     if frame.empty:
         raise UserError(_joined("No run is left to compare.", problems))
-    costs = {name: _curves(found.metrics, name) for name in (*COST_METRICS, *MILESTONES)}
+    costs = {name: _curves(found.metrics, name) for name in (HEADLINE, *COST_METRICS, *MILESTONES)}
     runs = [_run(row, curves[row.run_id], costs, threshold, sustained, last) for row in frame.itertuples()]
     return Study(runs, metric, threshold, sustained, problems, frame.reset_index(drop=True), last)
 
@@ -236,7 +236,8 @@ def _run(row: Any, curve: Curve, costs: Mapping[str, Any], threshold: float, sus
     steps, values = curve
     reach = thresholds.first_reaching(steps, values, threshold, sustained)
     stop_rate, stop_tests = row.config.get("stop_win_rate") or 0, int(row.config.get("stop_evaluations") or 3)
-    won = stop_rate > 0 and len(values) >= stop_tests and bool(np.all(values[-stop_tests:] >= stop_rate))
+    tests = costs[HEADLINE][row.run_id][1] if row.run_id in costs[HEADLINE] else np.empty(0)
+    won = stop_rate > 0 and len(tests) >= stop_tests and bool(np.all(tests[-stop_tests:] >= stop_rate))
     wall_s, cpu_s = _number(row.wall_s), _number(row.cpu_s)
     spent = [np.nan] * 3
     if not reach.censored:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.records import COLUMNS, Records
-from analysis.study import Study, metrics_needed
+from analysis.study import COST_METRICS, Study, metrics_needed
 from utils.errors import UserError
 
 FORMAT = 1
@@ -75,7 +75,7 @@ def _metrics(records: Records, run_ids: set[str], names: Iterable[str]) -> dict[
     found: dict[str, dict[str, Any]] = {run_id: {} for run_id in run_ids}
     for (run_id, name), part in chosen.groupby(["run_id", "metric"], sort=True):
         steps, values = part["step"].to_numpy(), part["value"].to_numpy()
-        if name != names[0] and len(steps) > COST_POINTS:
+        if name in COST_METRICS and len(steps) > COST_POINTS:
             kept = np.unique(np.linspace(0, len(steps) - 1, COST_POINTS).round().astype(int))
             steps, values = steps[kept], values[kept]
         found[run_id][name] = {"steps": steps.tolist(), "values": [round(value, 6) for value in values.tolist()]}

@@ -56,6 +56,16 @@ def test_only_a_run_that_its_own_rule_stopped_is_held_beyond_its_end(make_record
     assert [run.won for run in study.gather(records).runs] == [True, False]
 
 
+def test_whether_a_run_won_is_told_by_its_win_rate_whatever_is_compared(make_records):
+    records = make_records(algorithms=["amal"], maps=["3m"], seeds=1)
+    with_config(records, stop_win_rate=lambda row: 0.9)
+    lost = records.metrics["metric"] == "test_battle_won_mean"
+    returns = records.metrics[lost].assign(metric="test_return_mean", value=20.0)
+    records.metrics.loc[lost, "value"] = 0.0
+    records.metrics = pd.concat([records.metrics, returns])
+    assert not study.gather(records, "test_return_mean").runs[0].won
+
+
 def test_unknown_metric_names_the_nearest(make_records):
     with pytest.raises(UserError, match=r'Did you mean "test_battle_won_mean"\?'):
         study.gather(make_records(), "test_battle_won")
