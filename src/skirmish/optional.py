@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 
-_PACKAGES = {"gymnasium": "gymnasium>=1.0", "pettingzoo": "pettingzoo>=1.24", "yaml": "PyYAML>=6.0"}
+_PACKAGES = {
+    "gymnasium": "gymnasium>=1.0", "pettingzoo": "pettingzoo>=1.24", "yaml": "PyYAML>=6.0", "PIL": "pillow>=10.1",
+    "imageio_ffmpeg": "imageio-ffmpeg>=0.6",
+}  # fmt: skip
 
 
 def require(module: str, interface: str) -> None:
