@@ -17,7 +17,7 @@ from utils.errors import UserError
 from utils.files import write_text
 
 LIBRARIES = ("pandas", "scipy", "lifelines")
-REPORT_LIBRARIES = (*LIBRARIES, "matplotlib", "seaborn")
+REPORT_LIBRARIES = (*LIBRARIES, "matplotlib")
 # of the columns of analysis.tables.details, those that fit on a screen
 COLUMNS = ("map", "algorithm", "seeds", "mean [95 %]", "reached", "steps [95 %]", "seconds")
 HEADLINE = "test_battle_won_mean"
