@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import nn
 
+from modules.agents.attention_agent import AttentionAgent
 from modules.agents.ff_agent import FFAgent
 from modules.agents.n_rnn_agent import NRNNAgent
 from modules.agents.ppo_rnn_agent import PPORNNAgent
@@ -15,4 +16,5 @@ REGISTRY: dict[str, Callable[..., nn.Module] | Any] = {
     "n_rnn": NRNNAgent,
     "ppo_rnn": PPORNNAgent,
     "ff": FFAgent,
+    "attention": AttentionAgent,
 }
