@@ -25,7 +25,7 @@ class AttentionAgent(RNNAgent):
         blocks = getattr(args, "env_info", {}).get("obs_blocks")
         if blocks is None:
             raise UserError(
-                'agent="attention" needs an environment that tells which numbers of an observation belong to which unit; '
+                'agent="attention" needs an environment that tells which numbers of an observation are which unit; '
                 f'"{getattr(args, "env", "this one")}" does not. Use agent=rnn.'
             )
         width, heads = args.rnn_hidden_dim, getattr(args, "att_heads", 4)
