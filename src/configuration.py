@@ -43,6 +43,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "save_every_episodes": (0, INFINITY),
     "checkpoint_interval": (0, INFINITY),
     "load_step": (0, INFINITY),
+    "replay_episodes": (1, 1000),
     "torch_threads": (1, 1024),
     "accumulate_gradients": (1, INFINITY),
     "batch_size": (1, INFINITY),

@@ -73,8 +73,8 @@ class MultiAgentEnv:
         """The seed in use."""
         raise NotImplementedError
 
-    def save_replay(self) -> None:
-        """Write a replay of what has been played."""
+    def save_replay(self) -> Any:
+        """Write a replay of what has been played; may return where."""
         raise NotImplementedError
 
     def get_stats(self) -> dict[str, float]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from run import replays
 from run.assembly import Parts
 from utils.errors import UserError
 
@@ -84,6 +85,7 @@ def load_models(parts: Parts, args: SimpleNamespace) -> Path:
 def evaluate(parts: Parts, args: SimpleNamespace, path: Path) -> dict[str, Any]:
     """Play `test_nepisode` episodes without learning, write them to the CSV file `path`, return the summary."""
     rows: list[dict[str, Any]] = []
+    recorded = getattr(args, "save_replay", False) and replays.begin(parts.runner, args, path.parent / "replays")
     while len(rows) < args.test_nepisode:
         with torch.no_grad():
             parts.runner.run(test_mode=True)
@@ -103,16 +105,6 @@ def evaluate(parts: Parts, args: SimpleNamespace, path: Path) -> dict[str, Any]:
     summary: dict[str, Any] = {"episodes": len(rows), "csv": str(path), "return": vars(returns)}
     if all("battle_won" in row for row in rows):
         summary["win_rate"] = vars(wilson(sum(bool(row["battle_won"]) for row in rows), len(rows)))
-    if getattr(args, "save_replay", False):
-        _save_replay(parts.runner)
+    if getattr(args, "save_replay", False) and not recorded:
+        replays.ask_environment(parts.runner)
     return summary
-
-
-def _save_replay(runner: Any) -> None:
-    """Let the runner's environment write a replay; whatever cannot says so in a sentence."""
-    if not hasattr(runner, "save_replay"):
-        raise UserError(f'save_replay=True: the runner "{type(runner).__name__}" records no replays.')
-    try:
-        runner.save_replay()
-    except NotImplementedError as error:
-        raise UserError(f"save_replay=True: {str(error) or 'this environment records no replays.'}") from None

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from configuration import ROOT
-from run import assembly, checkpoints, evaluation
+from run import assembly, checkpoints, evaluation, replays
 from run.interrupt import Interrupted
 from run.training import HEADLINE, Label, Trainer
 from tracking import database
@@ -75,6 +75,7 @@ def prepare(config: dict[str, Any]) -> dict[str, Any]:
     database.refuse_credentials(config["mongo_url"])
     config = assembly.check(copy.deepcopy(config))
     assembly.resolve_device(config["device"], config["use_cuda"])
+    replays.check(config)
     if config["evaluate"] and not config["checkpoint_path"]:
         raise UserError("evaluate=True needs checkpoint_path=results/models/<token>, the folder of the models to play.")
     if config["checkpoint_path"]:
@@ -137,12 +138,16 @@ def _evaluate(parts: assembly.Parts, args: SimpleNamespace, places: Places) -> d
     console = parts.logger.console_logger
     folder = places.run or Path(args.checkpoint_path)
     summary = evaluation.evaluate(parts, args, folder / "evaluation.csv")
+    if args.save_replay:
+        summary["replays"] = [str(path) for path in replays.show(folder / "replays", args.replay_to)]
     for label, key, scale, unit in (("win rate", "win_rate", 100, " %"), ("return", "return", 1, "")):
         if key in summary:
             mean, low, high = (scale * summary[key][part] for part in ("mean", "low", "high"))
             interval = f"95 % interval {low:.1f} to {high:.1f}{unit}"
             console.info(f"{summary['episodes']} episodes: {label} {mean:.1f}{unit} ({interval})")
     console.info(f"One row per episode: {_shown(Path(summary['csv']))}")
+    if summary.get("replays"):
+        console.info(f"{len(summary['replays'])} replays: {_shown(folder / 'replays')}")
     _write_summary(places.run, summary)
     return summary
 

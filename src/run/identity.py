@@ -11,11 +11,11 @@ from typing import Any
 FREE_KEYS = frozenset(
     {
         *("seed", "resume", "t_max", "max_episodes", "max_minutes", "stop_win_rate", "stop_evaluations"),
-        *("log_interval", "use_tensorboard", "label", "local_results_path", "repeat_id", "save_replay"),
+        *("log_interval", "use_tensorboard", "label", "local_results_path", "repeat_id"),
         *("use_wandb", "wandb_project", "wandb_team", "wandb_mode", "mongo_url", "mongo_db"),
         *("save_model", "save_model_interval", "save_every_episodes", "checkpoint_interval"),
         *("checkpoint_path", "load_step", "evaluate", "use_cuda", "device", "torch_threads"),
-        *("experiment", "experiment_run"),
+        *("save_replay", "replay_episodes", "replay_to", "experiment", "experiment_run"),
     }
 )
 

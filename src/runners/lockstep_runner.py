@@ -1,6 +1,7 @@
 """Environments stepped one beside the other, in this process or in workers of their own: what both have in common."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -76,6 +77,18 @@ class LockstepRunner(BaseRunner):
         self.t = t
         return episodes
 
+    def record_replays(self, folder: Path, episodes: int) -> bool:
+        """Let the test environments write replays of their next episodes into the folder; False if they cannot.
+
+        Episodes are numbered as they are played: one in each environment, then the next one in each.
+        """
+        seats = self._of(True)
+        for number, seat in enumerate(seats):
+            share = len(range(number, episodes, len(seats)))
+            seat.ask("record_replays", {"folder": folder, "episodes": share, "first": number, "stride": len(seats)})
+        answers = [seat.answer() for seat in seats]
+        return all(answers)
+
     def save_replay(self) -> None:
         """Ask the first test environment (or, without one, the first training environment) for its replay."""
         _call(self._of(True in self._seats)[:1], "save_replay")
@@ -126,6 +139,12 @@ class EnvServer:
             "info": {key: value for key, value in info.items() if key != "episode_limit"},
             "frame": self._frame(),
         }
+
+    def _record_replays(self, arguments: dict[str, Any]) -> bool:
+        if not hasattr(self.env, "record_replays"):
+            return False
+        self.env.record_replays(**arguments)
+        return True
 
     def _save_replay(self, _: Any) -> None:
         self.env.save_replay()

@@ -1,6 +1,7 @@
 """Many battles in one process: the engine steps them together and writes into the episode batch's memory itself."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,14 @@ class VectorRunner(BaseRunner):
         if env_args.get("continuing_episode", False) or env_args.get("corrected_rules", False):
             return result.terminated & ~result.timeout
         return result.terminated
+
+    def record_replays(self, folder: Path, episodes: int) -> bool:
+        """Let the test battles write replays of their next episodes into the folder; False if they cannot."""
+        battles = self._of(True)
+        if not hasattr(battles, "record_replays"):
+            return False
+        battles.record_replays(folder, episodes)
+        return True
 
     def _environment_state(self) -> dict[str, Any]:
         return {

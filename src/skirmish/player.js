@@ -161,7 +161,7 @@ function drawEvent(pen, m, [loop, loops, kind, u, v]) {
   const p = (m.time - loop) / loops;
   if (p < 0 || p >= 1) return;
   const s = view.scale, lift = (w) => (d.kinds[w].flying ? 0.5 * radius(w) : 0);
-  const x0 = sx(m.x(u)), y0 = sy(m.y(u)) - lift(u), fade = 1 - p;
+  const x0 = sx(m.x(u)), y0 = sy(m.y(u)) - lift(u), fade = 1 - p * p;
   pen.lineCap = "round";
   if (kind === "blast") return drawBlast(pen, x0, y0, (d.kinds[u].blast_radius || 2) * s, p);
   if (kind === "death") return drawDeath(pen, u, x0, y0, p);

@@ -95,7 +95,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--width", type=int, help="pixels, of films and pictures")
     parser.add_argument("--speed", type=float, default=1.0, help="of films; 1 is the game's usual speed")
     parser.add_argument("--step", type=float, help="moment of a picture; the end unless given")
-    given = parser.parse_args(arguments)
+    given = parser.parse_intermixed_args(arguments)
     try:
         if given.out is not None and len(given.files) > 1:
             raise RenderError(f"--out names one file, but there are {len(given.files)} replays.")

@@ -174,7 +174,7 @@ class Painter:
 
     def _paint_event(self, pen: Pen, m: Moment, event: Event, p: float) -> None:
         begin, scale = self._middle(m, event.unit), self.scale
-        fade = round(255 * (1 - p))
+        fade = round(255 * (1 - p * p))
         if event.kind == "blast":
             radius = self.scene.kinds[event.unit].get("blast_radius", 2.0) * scale * min(1.0, 0.35 + 2.2 * p)
             acid = _rgb(shapes.COLOURS["blast"])
@@ -249,7 +249,7 @@ class Painter:
     def _paint_result(self, pen: Pen) -> None:
         size = FINE * self.width, FINE * self.field_height
         middle, height = size[0] / 2, 86 * FINE
-        top = max((size[1] - height) * 0.16, 8)
+        top = max((size[1] - height) * 0.05, 8)
         words, big, small = self.scene.summary(), self._fonts[26], self._fonts[12]
         half = max(pen.textlength(words, small), pen.textlength(self.scene.headline(), big)) / 2 + 22 * FINE
         box = (middle - half, top, middle + half, top + height)

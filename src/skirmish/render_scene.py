@@ -17,13 +17,13 @@ from skirmish.units import LOOPS_PER_SECOND
 FASTER = 22.4
 """Game loops a second at the game's usual speed, "Faster"."""
 
-SHOT_LOOPS, MELEE_LOOPS, BEAM_LOOPS, BLAST_LOOPS, DEATH_LOOPS = 3.0, 5.0, 10.0, 12.0, 16.0
+SHOT_LOOPS, MELEE_LOOPS, BEAM_LOOPS, BLAST_LOOPS, DEATH_LOOPS = 4.0, 5.0, 10.0, 12.0, 16.0
 """How long things are shown; missiles as long as they fly."""
 
-_MARGIN = 3.0
+_MARGIN = 2.0
 _SHAPE = 1.5
 """Width of the part shown over its height, at least, where the map allows."""
-_LEAST = (18.0, 11.0)
+_LEAST = (16.0, 10.0)
 """Cells shown at least, across and up, where the map has them."""
 
 

@@ -145,7 +145,7 @@ def load(path: str | Path) -> Replay:
     try:
         with np.load(place, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (ValueError, TypeError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise ReplayError(f'"{place}" is no replay, or a damaged one ({str(error).splitlines()[0]}).') from None
     header = _header(place, arrays)
     try:

@@ -111,6 +111,7 @@ class TestReplays:
         args = SimpleNamespace(test_nepisode=4, save_replay=True)
         with pytest.raises(UserError, match='the runner "FakeRunner" records no replays'):
             evaluate(Parts(runner, None, None, None, None), args, tmp_path / "x.csv")
+        assert runner.n == 0, "refused before anything is played"
 
         def refuse():
             raise NotImplementedError("No replays yet.")
