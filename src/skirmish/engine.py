@@ -147,7 +147,7 @@ class Engine:
             self.n_agents,
             tables.features,
             tables.widest,
-            *[np.zeros((threads, n_units), dtype=np.uint32) for _ in range(2)],
+            *[np.zeros((threads, n_units + 1), dtype=np.uint32) for _ in range(3)],
             *[np.zeros((threads, n_units), dtype=np.float32) for _ in range(2)],
         )
         self._silence = Orders.zeros(n_battles, self.n_agents)

@@ -30,6 +30,7 @@ from skirmish.engine_layout import (
     FACE_Y,
     FEW,
     FIGHTING,
+    GLANCE,
     GOAL_X,
     GOAL_Y,
     HEAD_X,
@@ -46,7 +47,6 @@ from skirmish.engine_layout import (
     HUNTING,
     IDLE,
     LAYERS,
-    LEFT_COS,
     MISSILE,
     MISSILES,
     MOTION,
@@ -67,13 +67,13 @@ from skirmish.engine_layout import (
     SHIELD,
     SHIELD_GROWTH,
     SHIELD_MAX,
+    SIDE,
     SPEED,
     SPENT,
     STANDING,
     START_FIELDS,
     STOP_ORDER,
     TARGET,
-    TWO,
     WALKING,
     WARD,
     ZERO,
@@ -158,6 +158,9 @@ def live(w: Battle, u: int) -> None:
             posture = FIGHTING  # the rooted make way for nobody
         if posture != WALKING:
             w.body[u, PACE] = ZERO
+    if posture != WALKING:
+        w.mind[u, SIDE] = 0
+        w.mind[u, GLANCE] = 0
     w.mind[u, POSTURE] = posture
 
 
@@ -194,15 +197,19 @@ def play(w: Battle, loops: int) -> None:
     living = form_line(w)
     for _ in range(loops):
         direction = ONE if draw(w) >> np.uint64(63) else -ONE  # so that no side of the map is pushed first
-        count = 0
+        count = still = 0
         for u in range(n_units):
             if w.alive[u]:
                 w.crowd[count] = u
                 count += 1
+                if w.mind[u, POSTURE] != WALKING:
+                    w.still[still] = u
+                    still += 1
                 w.body[u, COOLDOWN] -= ONE
                 w.body[u, HELP] -= ONE
                 if has(w, RECOVERY):
                     recover(w, u)
+        w.still[n_units] = still
         shuffle(w, w.crowd, count)
         for a in range(count):
             u = w.crowd[a]
@@ -265,7 +272,6 @@ def place(w: Battle, start: Any, enemy_order: int, spread_x: Real, spread_y: Rea
             w.body[u, START_FIELDS[field]] = start[u, field]
         w.body[u, GOAL_X] += chance * spread_x
         w.body[u, GOAL_Y] += chance * spread_y
-        w.body[u, LEFT_COS] = TWO
         for field in range(N_MIND):
             w.mind[u, field] = 0
         w.mind[u, ORDER] = IDLE if u < w.n_agents else enemy_order
@@ -327,7 +333,7 @@ def _make(name: str, plain: bool) -> Any:
         x: Any, y: Any, health: Any, shield: Any, energy: Any, weapon_cooldown: Any, facing: Any,
         target: Any, hits: Any, alive: Any, body: Any, mind: Any, rng: Any, burns: Any,
         stats: Any, traits: Any, pairs: Any, ground: Any, ways: Any, n_agents: int, features: int, widest: Real,
-        crowd: Any, line: Any, along: Any, across: Any,
+        crowd: Any, line: Any, still: Any, along: Any, across: Any,
     ) -> None:  # fmt: skip
         """Give the orders [B, n_agents] and play `loops` loops of every active battle from `first` to `last` - 1.
 
@@ -338,7 +344,8 @@ def _make(name: str, plain: bool) -> Any:
             if active[b]:
                 w = Battle(
                     body[b], mind[b], alive[b], rng[b], burns[b], stats, traits, pairs, ground, ways,
-                    n_agents, 0 if plain else features, widest, crowd[lane], line[lane], along[lane], across[lane],
+                    n_agents, 0 if plain else features, widest,
+                    crowd[lane], line[lane], still[lane], along[lane], across[lane],
                 )  # fmt: skip
                 if anew:
                     place(w, start, enemy_order, spread_x, spread_y)
@@ -367,7 +374,7 @@ _PUBLIC = (*[_REALS] * 7, _INTS, _INTS, boolean[:, ::1])
 _PRIVATE = (float32[:, :, ::1], int16[:, :, ::1], uint64[:, ::1], int8[:, :, :, ::1])
 _WAYS = types.Array(int16, 2, "C", readonly=True)
 _TABLES = (_REALS, _INTS, float32[:, :, ::1], uint8[:, :, ::1], _WAYS, int64, int64, float32)
-_SCRATCH = (*[uint32[:, ::1]] * 2, *[_REALS] * 2)
+_SCRATCH = (*[uint32[:, ::1]] * 3, *[_REALS] * 2)
 
 SIGNATURE = (*_ROWS, *_START, *_ORDERS, *_PUBLIC, *_PRIVATE, *_TABLES, *_SCRATCH)
 

@@ -10,27 +10,26 @@ import numpy as np
 from numba import njit
 
 X, Y, HEALTH, COOLDOWN, SWING, FACE_X, FACE_Y, GOAL_X, GOAL_Y, HOME_X, HOME_Y, HELP = range(12)
-WAY_X, WAY_Y, LEFT_X, LEFT_Y, LEFT_COS, RIGHT_X, RIGHT_Y, RIGHT_COS = range(12, 20)
-SHIELD, WARD, ENERGY, PACE, BLOW, MISSILE_X, MISSILE_Y, MISSILE_PACE = range(20, 28)
-BEAM_X, BEAM_Y, BEAM_DX, BEAM_DY, HEAD_X, HEAD_Y, FROM_X, FROM_Y, STEP = range(28, 37)
-N_BODY = 37
+SHIELD, WARD, ENERGY, PACE, BLOW, MISSILE_X, MISSILE_Y, MISSILE_PACE = range(12, 20)
+BEAM_X, BEAM_Y, BEAM_DX, BEAM_DY, HEAD_X, HEAD_Y, FROM_X, FROM_Y, STEP, BEND = range(20, 30)
+N_BODY = 30
 """COOLDOWN: loops until the next attack may start. SWING: loops until the damage point of the running attack, 0 if none
 runs. FACE: unit vector. GOAL: where the order leads. HOME: where a chase began. HELP: loops until the unit may call for
-help again. WAY: unit vector of a walker's wish. LEFT, RIGHT: unit vectors along what stands in the way, passing it on
-the one or the other side, and their cosines with the way; the cosines are 2 when the way is free. WARD: loops until the
-shield begins to grow. PACE: present speed of a unit that accelerates. BLOW: loops until the rest of a channelled attack
-lands (a second blow, the end of a beam), 0 if none runs. MISSILE: place and speed of the missile on its way.
-BEAM: centre and direction of the line that a beam burns. HEAD: where the unit walks in this loop. FROM, STEP: where its
-latest step began and how long it was meant to be."""
+help again. WARD: loops until the shield begins to grow. PACE: present speed of a unit that accelerates. BLOW: loops
+until the rest of a channelled attack lands (a second blow, the end of a beam), 0 if none runs. MISSILE: place and speed
+of the missile on its way. BEAM: centre and direction of the line that a beam burns. HEAD: where the unit walks in this
+loop. FROM, STEP: where its latest step began and how long it was meant to be. BEND: the angle (radians, left above 0)
+by which it leaves its way to get past someone."""
 
 ORDER, TARGET, ENGAGED, SIDE, POSTURE, HITS, MISSILE, BLOW_AT, CLOSE_UP, SPENT, HEALS = range(11)
-CELL, GOAL_CELL, NEXT_CELL = range(11, 14)
-N_MIND = 14
+CELL, GOAL_CELL, NEXT_CELL, GLANCE = range(11, 15)
+N_MIND = 15
 """ENGAGED: the target if it has been in weapon range since it was chosen, else -1. SIDE: on which side the unit goes
 round what stands in its way (above 0 left, below 0 right, 0 undecided), falling to 0 once the way is free. HITS:
 attacks landed or launched since the latest orders. MISSILE, BLOW_AT, HEALS: whom the missile, the channelled attack,
 the healing beam is meant for, -1 if nobody. CLOSE_UP: the running attack uses the second, close weapon. SPENT: a living
-bomb that has gone off. CELL, GOAL_CELL, NEXT_CELL: the latest answer of `ways`, -1 if none."""
+bomb that has gone off. CELL, GOAL_CELL, NEXT_CELL: the latest answer of `ways`, -1 if none. GLANCE:
+loops until a walker looks ahead again."""
 
 IDLE, MOVING, ATTACKING, SCANNING, HUNTING, HEALING = range(6)
 """ORDER: stand; go to the goal; attack the target; go to the goal and attack what comes near (attack-move); attack the
@@ -92,8 +91,12 @@ BEAM_SPACING = np.float32(0.25)
 BEAM_POINTS = 11
 BEAM_WIDTH = np.float32(0.15)
 WALL_GAP = np.float32(1.0 / 1024.0)
-CLOSE = np.float32(0.05)
-"""Bodies nearer than this count as touching when a walker looks for a way round."""
+LOOK = np.float32(2.5)
+"""How far ahead a walker sees who stands in its way, in cells between the bodies."""
+SLIT = np.float32(0.02)
+"""A gap of so many radians is none."""
+PATIENCE = 2
+"""Loops that a walker whose way is free goes without looking ahead, unless it bumps into someone."""
 MEMORY = 8
 """Loops for which a walker remembers on which side it has gone round something."""
 FEW = 12
@@ -134,7 +137,8 @@ class Battle(NamedTuple):
     the next waypoint of a walker; features: what occurs on the map; widest: no bodies of the line that
     are further apart meet.
     Scratch: crowd, line [U] uint32: units in random order and, but for those APART, in order of x (unsigned, which
-    spares a test for negative indices); along, across [U] float32: where those of the line were before they met.
+    spares a test for negative indices); still [U + 1] uint32: those that did not walk in the loop before, their number
+    last; along, across [U] float32: where those of the line were before they met, and angles that walkers cannot take.
     """
 
     body: Any
@@ -152,6 +156,7 @@ class Battle(NamedTuple):
     widest: Real
     crowd: Any
     line: Any
+    still: Any
     along: Any
     across: Any
 

@@ -7,23 +7,23 @@ import numpy as np
 from skirmish.engine_layout import (
     ACCELERATION,
     APART,
+    BEND,
     BLOCKED,
     CELL,
     CLEARANCE,
-    CLOSE,
     FACE_X,
     FACE_Y,
     FEW,
+    FIGHTING,
     FROM_X,
     FROM_Y,
+    GLANCE,
     GOAL_CELL,
     GRAIN,
     GROUND,
     HALF,
     LAYERS,
-    LEFT_COS,
-    LEFT_X,
-    LEFT_Y,
+    LOOK,
     MARGIN,
     MAZE,
     MEMORY,
@@ -32,12 +32,12 @@ from skirmish.engine_layout import (
     ONE,
     PACE,
     PAD,
+    PATIENCE,
     POSTURE,
-    RIGHT_COS,
-    RIGHT_X,
-    RIGHT_Y,
+    QUARTER_TURN,
     ROOMY,
     SIDE,
+    SLIT,
     SPEED,
     STEP,
     TINY,
@@ -49,13 +49,12 @@ from skirmish.engine_layout import (
     WALKING,
     WALKS,
     WALL_GAP,
-    WAY_X,
-    WAY_Y,
     ZERO,
     Battle,
     Real,
     X,
     Y,
+    angle,
     called,
     has,
     inner,
@@ -165,7 +164,67 @@ def waypoint(w: Battle, u: int, to_x: Real, to_y: Real) -> tuple[Real, Real, boo
 
 
 @inner
-def choose_side(w: Battle, u: int, squared_progress: Real) -> bool:
+def in_the_way(w: Battle, u: int, v: int) -> bool:
+    """Whether walker u has to go round v: a friend who fights, or an opponent who does not walk."""
+    if v == u or not w.alive[v] or w.pairs[TOUCH, u, v] == ZERO:
+        return False
+    if (u < w.n_agents) == (v < w.n_agents):
+        return w.mind[v, POSTURE] == FIGHTING
+    return w.mind[v, POSTURE] != WALKING
+
+
+@inner
+def held_up(w: Battle, u: int, way_x: Real, way_y: Real, distance: Real) -> bool:
+    """Whether someone stands in the way of walker u before the point that it heads for."""
+    x, y = w.body[u, X], w.body[u, Y]
+    for a in range(w.still[w.alive.shape[0]]):
+        v = w.still[a]
+        dx, dy = w.body[v, X] - x, w.body[v, Y] - y
+        along = dx * way_x + dy * way_y
+        if along <= ZERO or along >= distance:
+            continue
+        aside = dx * way_y - dy * way_x
+        touch = w.pairs[TOUCH, u, v]
+        if aside < touch and aside > -touch and along < LOOK + touch and in_the_way(w, u, v):
+            return True
+    return False
+
+
+@called
+def way_round(w: Battle, u: int, way_x: Real, way_y: Real, distance: Real) -> tuple[Real, Real]:
+    """Angles from the way, to the left and to the right, at which walker u gets past all who stand in its way.
+
+    Who is near hides an angle on both sides of it; angles that overlap leave no gap between them.
+    """
+    x, y = w.body[u, X], w.body[u, Y]
+    count = 0
+    for a in range(w.still[w.alive.shape[0]]):
+        v = w.still[a]
+        if not in_the_way(w, u, v):
+            continue
+        dx, dy = w.body[v, X] - x, w.body[v, Y] - y
+        touch = w.pairs[TOUCH, u, v]
+        squared = dx * dx + dy * dy
+        if squared > (LOOK + touch) * (LOOK + touch) or squared > (distance + touch) * (distance + touch):
+            continue
+        w.along[count] = angle(way_x * dx + way_y * dy, way_x * dy - way_y * dx)
+        w.across[count] = angle(math.sqrt(max(squared - touch * touch, ZERO)), touch)
+        count += 1
+    left, right = ZERO, ZERO
+    for _ in range(count):
+        before_left, before_right = left, right
+        for a in range(count):
+            if w.along[a] - w.across[a] < left + SLIT and w.along[a] + w.across[a] > left:
+                left = w.along[a] + w.across[a]
+            if w.along[a] + w.across[a] > right - SLIT and w.along[a] - w.across[a] < right:
+                right = w.along[a] - w.across[a]
+        if left == before_left and right == before_right:
+            break
+    return left, -right
+
+
+@inner
+def choose_side(w: Battle, u: int, left_angle: Real, right_angle: Real, squared_progress: Real) -> bool:
     """Whether unit u passes what stands in its way on the left: where the way is shorter, until it gets stuck there.
 
     Whoever has turned back, from a wall or someone who came the other way, sticks to that for a while.
@@ -173,7 +232,7 @@ def choose_side(w: Battle, u: int, squared_progress: Real) -> bool:
     side = int(w.mind[u, SIDE])
     left = side > 0
     if side == 0:
-        left = w.body[u, LEFT_COS] >= w.body[u, RIGHT_COS]
+        left = left_angle <= right_angle
     elif abs(side) > MEMORY:
         w.mind[u, SIDE] = side - 1 if left else side + 1
         return left
@@ -196,15 +255,25 @@ def walk(w: Battle, u: int, goal_x: Real, goal_y: Real) -> bool:
     if distance < TINY:
         return last
     way_x, way_y = dx / distance, dy / distance
-    w.body[u, WAY_X] = way_x
-    w.body[u, WAY_Y] = way_y
     came_x, came_y = x - w.body[u, FROM_X], y - w.body[u, FROM_Y]
     w.body[u, FROM_X] = x
     w.body[u, FROM_Y] = y
-    if w.body[u, LEFT_COS] < TWO:
-        left = choose_side(w, u, came_x * came_x + came_y * came_y)
-        along_x = w.body[u, LEFT_X] if left else w.body[u, RIGHT_X]
-        along_y = w.body[u, LEFT_Y] if left else w.body[u, RIGHT_Y]
+    w.mind[u, GLANCE] -= 1
+    if w.mind[u, GLANCE] < 0:
+        w.mind[u, GLANCE] = PATIENCE
+        w.body[u, BEND] = ZERO
+        if held_up(w, u, way_x, way_y, distance - TINY):
+            left_angle, right_angle = way_round(w, u, way_x, way_y, distance)
+            left = choose_side(w, u, left_angle, right_angle, came_x * came_x + came_y * came_y)
+            w.body[u, BEND] = left_angle if left else -right_angle
+            w.mind[u, GLANCE] = 0
+    bend = w.body[u, BEND]
+    if bend != ZERO:
+        if abs(bend) > TWO * QUARTER_TURN:
+            w.body[u, STEP] = ZERO
+            return False
+        cosine, sine = math.cos(bend), math.sin(bend)
+        along_x, along_y = way_x * cosine - way_y * sine, way_x * sine + way_y * cosine
         step = stride(w, u, along_x, along_y)
         w.body[u, STEP] = step
         shift(w, u, along_x * step, along_y * step)
@@ -221,26 +290,6 @@ def walk(w: Battle, u: int, goal_x: Real, goal_y: Real) -> bool:
 
 
 @inner
-def go_round(w: Battle, u: int, normal_x: Real, normal_y: Real) -> None:
-    """Note the ways along an obstacle if it stands in walker u's way; `normal` points from it to the walker.
-
-    Of several obstacles the one that turns the walker furthest from its way counts: that way clears them all.
-    """
-    way_x, way_y = w.body[u, WAY_X], w.body[u, WAY_Y]
-    if way_x * normal_x + way_y * normal_y >= ZERO:
-        return
-    along = way_y * normal_x - way_x * normal_y
-    if along < w.body[u, LEFT_COS]:
-        w.body[u, LEFT_COS] = along
-        w.body[u, LEFT_X] = -normal_y
-        w.body[u, LEFT_Y] = normal_x
-    if -along < w.body[u, RIGHT_COS]:
-        w.body[u, RIGHT_COS] = -along
-        w.body[u, RIGHT_X] = normal_y
-        w.body[u, RIGHT_Y] = -normal_x
-
-
-@inner
 def push(w: Battle, u: int, dx: Real, dy: Real) -> None:
     """Shift a unit that something presses against; the rooted stay where they are."""
     if not (has(w, MOTION) and w.stats[u, SPEED] == ZERO):
@@ -249,33 +298,28 @@ def push(w: Battle, u: int, dx: Real, dy: Real) -> None:
 
 @inner
 def meet(w: Battle, i: int, j: int) -> None:
-    """Push two units apart if their bodies overlap, and let a walker go round one that does not make way."""
+    """Push two units apart if their bodies overlap."""
     dx, dy = w.body[j, X] - w.body[i, X], w.body[j, Y] - w.body[i, Y]
     squared = dx * dx + dy * dy
     touch = w.pairs[TOUCH, i, j]
-    if squared >= (touch + CLOSE) * (touch + CLOSE) or touch == ZERO:
+    if touch == ZERO or squared >= (touch - GRAIN) * (touch - GRAIN):
         return
     i_walks, j_walks = w.mind[i, POSTURE] == WALKING, w.mind[j, POSTURE] == WALKING
     rank = w.mind[j, POSTURE] - w.mind[i, POSTURE]
     if (i < w.n_agents) != (j < w.n_agents):
         rank = i_walks - j_walks  # nobody makes way for the other side
-    i_held_up, j_held_up = i_walks and rank > 0, j_walks and rank < 0
-    overlap = squared < (touch - GRAIN) * (touch - GRAIN)
-    if not (overlap or i_held_up or j_held_up):
-        return
     distance = math.sqrt(squared)
     normal_x, normal_y = ONE, ZERO
     if distance >= TINY:
         normal_x, normal_y = dx / distance, dy / distance
-    if overlap:
-        depth = min(touch - distance, HALF)
-        share = HALF if rank == 0 else (ONE if rank > 0 else ZERO)
-        push(w, i, -normal_x * depth * share, -normal_y * depth * share)
-        push(w, j, normal_x * depth * (ONE - share), normal_y * depth * (ONE - share))
-    if i_held_up:
-        go_round(w, i, -normal_x, -normal_y)
-    elif j_held_up:
-        go_round(w, j, normal_x, normal_y)
+    if i_walks and rank > 0 and w.body[i, BEND] == ZERO:
+        w.mind[i, GLANCE] = 0
+    if j_walks and rank < 0 and w.body[j, BEND] == ZERO:
+        w.mind[j, GLANCE] = 0
+    depth = min(touch - distance, HALF)
+    share = HALF if rank == 0 else (ONE if rank > 0 else ZERO)
+    push(w, i, -normal_x * depth * share, -normal_y * depth * share)
+    push(w, j, normal_x * depth * (ONE - share), normal_y * depth * (ONE - share))
 
 
 @inner
@@ -295,21 +339,9 @@ def line_up(w: Battle, count: int, direction: Real) -> None:
         w.across[a] = w.body[w.line[a], Y]
 
 
-@inner
-def clear_way(w: Battle, u: int) -> None:
-    """Forget what stood in unit u's way."""
-    w.body[u, LEFT_COS] = TWO
-    w.body[u, RIGHT_COS] = TWO
-    if w.mind[u, POSTURE] != WALKING:
-        w.mind[u, SIDE] = 0
-
-
 @called
 def meet_apart(w: Battle) -> None:
     """Let those that stand apart from the line meet everyone."""
-    for u in range(w.alive.shape[0]):
-        if w.alive[u] and w.traits[u, APART]:
-            clear_way(w, u)
     for u in range(w.alive.shape[0]):
         if w.alive[u] and w.traits[u, APART]:
             for v in range(w.alive.shape[0]):
@@ -320,8 +352,6 @@ def meet_apart(w: Battle) -> None:
 @inner
 def collide(w: Battle, count: int, direction: Real) -> None:
     """Let the first `count` units of the line meet, each pair that is near enough once."""
-    for a in range(count):
-        clear_way(w, w.line[a])
     if has(w, LAYERS):
         meet_apart(w)
     line_up(w, count, direction)

@@ -77,7 +77,7 @@ def build_tables(map_spec: MapSpec, profile: str, build: str, enemy_medivac: str
         ground=np.stack([_ground_cells(map_spec, types, kind) for kind in range(3)]),
         ways=ways.table if ways is not None and maze else _no_ways(),
         features=_features(types, pairs, traits, map_spec.n_agents) | (k.MAZE if maze else 0),
-        widest=np.float32(touch.max(initial=0.0) + k.CLOSE),
+        widest=np.float32(touch.max(initial=0.0)),
         n_beams=n_beams,
     )
 
@@ -98,9 +98,7 @@ def _delivery(unit: UnitType) -> int:
     return k.HEALER if unit.heal else k.UNARMED
 
 
-def _features(
-    types: list[UnitType], pairs: NDArray[np.float32], traits: NDArray[np.int16], n_agents: int
-) -> int:
+def _features(types: list[UnitType], pairs: NDArray[np.float32], traits: NDArray[np.int16], n_agents: int) -> int:
     """Flags of what occurs on the map."""
     deliveries = {_delivery(unit) for unit in types}
     touching = pairs[k.TOUCH]

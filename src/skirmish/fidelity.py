@@ -21,8 +21,8 @@ from skirmish.playing import STATISTICS, Outcomes, Script, play
 from skirmish.policies import EpsilonGreedy, Kite, Policy, Priority, UniformRandom, UntrainedNetworks, priorities
 from skirmish.reference import Sample, references
 
-NETWORKS_SHARE = 32
-"""Episodes that one untrained network plays, as in a test of PyMARL's."""
+NETWORKS_SHARE = 8
+"""Episodes that one untrained network plays: networks differ far more than the episodes of one."""
 EPSILON = (0.81, 1.0)
 """What epsilon goes through in the first 10,000 of 50,000 steps of its fall from 1 to 0.05."""
 WINDOW = 10_000
@@ -200,7 +200,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
     """Measure, print the tables, write the numbers."""
     parser = argparse.ArgumentParser(prog="python -m skirmish.fidelity", description=__doc__.split("\n")[0])
     parser.add_argument("--maps", default=",".join(MAP_NAMES), help="names with commas between (default: all)")
-    parser.add_argument("--episodes", type=int, default=1024, help="episodes of each policy (a multiple of 32)")
+    parser.add_argument("--episodes", type=int, default=1024, help="episodes of each policy (a multiple of 8)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--windows", type=Path, help="folder of sacred runs: their first 10,000 steps are added")
     parser.add_argument("--json", type=Path, help="file for all numbers")

@@ -142,12 +142,12 @@ class EpsilonGreedy:
 
 
 class Kite:
-    """Shoot at the nearest enemy when the weapon is ready, else walk away from it: so many moves after each attack.
+    """Shoot at the nearest enemy, then walk away from the enemies for so many steps, then shoot again.
 
-    Of the ways that are open the one is taken that leads furthest from the enemies near by.
+    Of the ways that are open the one is taken that leads furthest from the enemies near by. Who may shoot and has no
+    enemy in reach waits.
     """
 
-    REACH = 12.0
     STRIDE = 1.5
 
     def __init__(self, moves: int = 3) -> None:
@@ -155,19 +155,15 @@ class Kite:
         self._left: Actions | None = None
 
     def __call__(self, frame: Frame) -> Actions:
-        n = frame.avail.shape[1]
+        alive = frame.units.alive[:, : frame.avail.shape[1]]
         if self._left is None:
-            self._left = np.zeros(frame.avail.shape[:2], dtype=np.int64)
-        target, away = _nearest(frame.units, n), self._escape(frame)
-        may_attack = np.take_along_axis(frame.avail, FIRST_TARGET + target[..., None], axis=-1)[..., 0] > 0
-        attack = may_attack & (self._left <= 0)
+            self._left = np.zeros(alive.shape, dtype=np.int64)
+        target = FIRST_TARGET + _nearest(frame.units, alive.shape[1])
+        in_reach = np.take_along_axis(frame.avail, target[..., None], axis=-1)[..., 0] > 0
+        attack = in_reach & (self._left <= 0)
+        chosen: Actions = np.where(attack, target, np.where(self._left > 0, self._escape(frame), STOP))
         self._left = np.where(attack, self._moves, self._left - 1)
-        chosen = np.where(attack, FIRST_TARGET + target, np.where(frame.units.alive[:, :n], away, NO_OP))
-        # Nobody near: wait for them rather than walk out of sight.
-        gap = _distances(frame.units, n).min(axis=-1)
-        chosen = np.where((gap > self.REACH) & frame.units.alive[:, :n], STOP, chosen)
-        result: Actions = chosen
-        return result
+        return np.where(alive, chosen, NO_OP)
 
     def _escape(self, frame: Frame) -> Actions:
         """The open move after which the enemies are furthest, by a sum that counts near ones most."""

@@ -454,7 +454,7 @@ def test_a_spine_crawler_stands_and_turns_its_turret():
 def test_a_chase_ends_where_the_terrain_ends():
     engine = Engine(load_map("corridor"), 8, seed=2)
     engine.reset(np.ones(8, dtype=bool))
-    for _ in range(40):
+    for _ in range(60):
         engine.advance(order(engine))
     cells = engine.pathing[engine.units.x.astype(int), engine.units.y.astype(int)]
     assert cells[engine.units.alive].all()
