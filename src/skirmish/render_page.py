@@ -15,7 +15,7 @@ from skirmish import render_terrain
 from skirmish.render_scene import FASTER, Scene
 from skirmish.replay import pack
 
-GROUND_SCALE = 24
+GROUND_SCALE = 20
 """Pixels a cell of the ground's picture."""
 
 _QUANTA = {

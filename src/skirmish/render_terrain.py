@@ -81,16 +81,11 @@ def _hatched(layer: Layer, scale: int) -> Layer:
 def _blur(layer: Layer, radius: float) -> Layer:
     """Two passes of a box blur; edges continue."""
     size = max(round(radius), 1)
-    for _ in range(2):
-        for axis in (0, 1):
-            pad = [(0, 0), (0, 0)]
-            pad[axis] = (size + 1, size)
-            sums = np.cumsum(np.pad(layer, pad, mode="edge"), axis=axis, dtype=np.float64)
-            count = layer.shape[axis]
-            upper = np.take(sums, range(2 * size + 1, 2 * size + 1 + count), axis=axis)
-            lower = np.take(sums, range(count), axis=axis)
-            layer = ((upper - lower) / (2 * size + 1)).astype(np.float32)
-    return layer
+    width = 2 * size + 1
+    for _ in range(4):  # rows and columns in turn
+        sums = np.cumsum(np.pad(layer, ((0, 0), (size + 1, size)), mode="edge"), axis=1)
+        layer = np.ascontiguousarray(((sums[:, width:] - sums[:, :-width]) / width).T)
+    return layer.astype(np.float32)
 
 
 def _colour(name: str) -> Layer:

@@ -27,8 +27,9 @@ def models(tmp_path_factory):
 @pytest.mark.parametrize("runner", ["vector", "episode", "parallel"])
 def test_the_first_test_episodes_are_recorded_under_their_numbers(run_main, models, tmp_path, runner):
     code, _, err = run_main(
-        *SMALL, "evaluate=True", "save_replay=True", "replay_episodes=3", "test_nepisode=4", f"checkpoint_path={models}",
-        "batch_size_run=2", "buffer_size=2", "batch_size=2", f"runner={runner}", f"local_results_path={tmp_path}",
+        *SMALL, "evaluate=True", "save_replay=True", "replay_episodes=3", "test_nepisode=4",
+        f"checkpoint_path={models}", "batch_size_run=2", "buffer_size=2", "batch_size=2", f"runner={runner}",
+        f"local_results_path={tmp_path}",
         *(["replay_to=html"] if runner == "vector" else []),
     )  # fmt: skip
     assert code == 0, err
