@@ -18,6 +18,7 @@ class PPOData:
     policy_mask [B, T, n] bool: the steps that count for the policy;
     critic_inputs [B, T, k, c]; returns [B, T, k, v] in units of reward; old_values [B, T, k, v] in the critic's;
     value_mask [B, T, k] bool: the steps that count for the critic;
+    value_actions [B, T, k] int64: the output of the critic that the returns speak of (v is 1 then), None for all;
     weights [B, T, n] and value_weights [B, T, k]: factors on each sample's loss (importance weights), None for 1;
     actor_hidden [B, n, H] and critic_hidden [B, k, H]: where the sequences start, None for zeros.
     """
@@ -32,6 +33,7 @@ class PPOData:
     returns: Tensor
     old_values: Tensor
     value_mask: Tensor
+    value_actions: Tensor | None = None
     weights: Tensor | None = None
     value_weights: Tensor | None = None
     actor_hidden: Tensor | None = None
@@ -101,11 +103,15 @@ class PolicyRows:
 
 @dataclass(frozen=True)
 class ValueRows:
-    """The R packed rows of some episodes that the critic trains on; `weights` [R] is 0 where a row does not count."""
+    """The R packed rows of some episodes that the critic trains on; `weights` [R] is 0 where a row does not count.
+
+    actions [R, 1]: the output that the targets speak of; None: all.
+    """
 
     packing: Packing
     inputs: Tensor
     hidden: Tensor | None
+    actions: Tensor | None
     targets: Tensor
     old_values: Tensor
     weights: Tensor
@@ -120,6 +126,7 @@ class ValueRows:
             packing=packing,
             inputs=packing.pack(data.critic_inputs),
             hidden=packing.start(data.critic_hidden),
+            actions=None if data.value_actions is None else packing.pack(data.value_actions).unsqueeze(1),
             targets=packing.pack(targets),
             old_values=packing.pack(data.old_values),
             weights=_weights(packing, counted, data.value_weights),
@@ -139,6 +146,8 @@ def _pad_time(value: Tensor, time: int) -> Tensor:
 
 
 def _absent(name: str, part: PPOData, known: Tensor) -> Tensor:
+    if name == "value_actions":
+        raise ValueError("value_actions must be given in all parts or in none")
     if name.endswith("hidden"):
         return known.new_zeros(part.n_sequences, *known.shape[1:])
     return known.new_ones(*part.actions.shape[:2], *known.shape[2:])

@@ -2,8 +2,11 @@
 
 One update per batch of fresh episodes: values and advantages by GAE, value targets normalised by running statistics,
 then epochs of clipped updates (learners.ppo_update). docs/algorithms/mappo.md says where this differs from the paper.
+IPPO, IA2C and MAA2C are this learner with other values of its keys, HAPPO, HATRPO and COMA build on it:
+docs/algorithms/policy-gradient.md.
 """
 
+from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +20,7 @@ from learners.ppo_losses import normalise_advantages
 from learners.ppo_update import PPOSettings, PPOTrainer
 from modules.critics import REGISTRY as critic_REGISTRY
 from modules.critics.ppo_critic import alive_from_avail
-from utils.rl_utils import build_gae_targets
+from utils.rl_utils import build_gae_targets, build_nstep_returns
 from utils.seeding import torch_stream
 from utils.value_norm import ValueNorm
 
@@ -36,6 +39,9 @@ class PPOLearner:
         self.logger = logger
         self.n_agents: int = args.n_agents
         self.critic: Any = critic_REGISTRY[getattr(args, "critic_type", "ppo_critic")](scheme, args)
+        self.target_follows: float = getattr(args, "target_update_interval_or_tau", 0.0)
+        self.target_critic: Any = deepcopy(self.critic).requires_grad_(False) if self.target_follows else None
+        self.n_updates = 0
         self.value_norm = ValueNorm(getattr(args, "critic_heads", 1), beta=args.value_norm_beta)
         self.settings = PPOSettings.from_args(args)
         self.agent_optimiser = _adam(mac.parameters(), args.lr, args)
@@ -57,10 +63,15 @@ class PPOLearner:
         """One MAPPO update on a batch of fresh episodes."""
         self._schedule_lr(t_env)
         data = self.data_of(batch)
-        logged = self.trainer.update(data, self.settings)
+        logged = self.update(data)
+        self._follow()
         if t_env - self.last_logged >= self.args.learner_log_interval:
             self._log(data, logged, t_env)
             self.last_logged = t_env
+
+    def update(self, data: PPOData) -> dict[str, float]:
+        """Train policy and critic on what `data_of` made of a batch; returns what there is to log."""
+        return self.trainer.update(data, self.settings)
 
     def data_of(self, batch: EpisodeBatch) -> PPOData:
         """What the update needs of real episodes; takes their returns into the value normaliser.
@@ -78,17 +89,11 @@ class PPOLearner:
         value_mask = steps.expand(-1, -1, rows)
         if self.args.value_active_mask:
             value_mask = value_mask & (alive[:, :-1] if rows > 1 else alive[:, :-1].any(-1, keepdim=True))
-        obs = self._tensor(batch["obs"])
-        critic_inputs = self.critic.assemble(self._tensor(batch["state"]), obs, alive)
-        values = self.trainer.values(critic_inputs, filled.expand(-1, -1, rows))
-        advantages, returns = build_gae_targets(
-            self._tensor(batch["reward"])[:, :-1].unsqueeze(-1),
-            steps.unsqueeze(-1),
-            self.denormalise(values),
-            self.args.gamma,
-            self.args.gae_lambda,
-            self._tensor(batch["terminated"])[:, :-1].unsqueeze(-1),
-        )
+        critic_inputs = self._critic_inputs(batch)
+        frames = filled.expand(-1, -1, rows)
+        values = self.trainer.values(critic_inputs, frames)
+        ahead = values if self.target_critic is None else self._target_values(critic_inputs, frames)
+        advantages, returns = self._estimate(batch, self.denormalise(values), self.denormalise(ahead))
         self.value_norm.update(returns, value_mask)
         inputs = self._tensor(self.mac.sequence_inputs(batch))[:, :-1]
         actions = self._tensor(batch["actions"])[:, :-1, :, 0]
@@ -108,6 +113,39 @@ class PPOLearner:
             old_values=values[:, :-1],
             value_mask=value_mask,
         )
+
+    def _critic_inputs(self, batch: EpisodeBatch) -> Tensor:
+        """What the critic sees of every frame, [B, T + 1, k, c]."""
+        alive = alive_from_avail(self._tensor(batch["avail_actions"]))
+        return self.critic.assemble(self._tensor(batch["state"]), self._tensor(batch["obs"]), alive)
+
+    def _estimate(self, batch: EpisodeBatch, values: Tensor, ahead: Tensor) -> tuple[Tensor, Tensor]:
+        """Advantages and returns [B, T, k, v] of the T steps: n-step returns with `n_step`, else GAE.
+
+        values [B, T + 1, k, v]: the critic's, in units of reward; ahead: the target critic's, which n-step returns
+        bootstrap from (the same where there is none).
+        """
+        rewards = self._tensor(batch["reward"])[:, :-1].unsqueeze(-1)
+        ends = self._tensor(batch["terminated"])[:, :-1].unsqueeze(-1)
+        steps = (self._tensor(batch["filled"])[:, 1:] != 0).unsqueeze(-1)
+        n_step = getattr(self.args, "n_step", 0)
+        if not n_step:
+            return build_gae_targets(rewards, steps, ahead, self.args.gamma, self.args.gae_lambda, ends)
+        returns = build_nstep_returns(rewards, ends, steps, ahead, self.args.gamma, n_step)
+        return torch.where(steps, returns - values[:, :-1], 0.0), returns
+
+    def _target_values(self, critic_inputs: Tensor, mask: Tensor) -> Tensor:
+        return self.trainer.values(critic_inputs, mask, critic=self.target_critic)
+
+    def _follow(self) -> None:
+        """Move the target critic after an update: by a share of the way below 1, all the way every so many else."""
+        self.n_updates += 1
+        if self.target_critic is None:
+            return
+        share = self.target_follows if self.target_follows < 1 else float(self.n_updates % self.target_follows == 0)
+        with torch.no_grad():
+            for target, present in zip(self.target_critic.parameters(), self.critic.parameters(), strict=True):
+                target.lerp_(present, share)
 
     def denormalise(self, values: Tensor) -> Tensor:
         """Values in units of reward from what the critic puts out."""
@@ -150,6 +188,8 @@ class PPOLearner:
         """Move everything to `device`."""
         self.mac.to(device)
         self.critic.to(device)
+        if self.target_critic is not None:
+            self.target_critic.to(device)
         self.value_norm.to(device)
 
     def save_models(self, path: str | Path) -> None:
@@ -165,17 +205,19 @@ class PPOLearner:
             part.load_state_dict(torch.load(Path(path) / f"{name}.th", map_location="cpu", weights_only=True))
 
     def _stored(self) -> dict[str, Any]:
-        return {
+        parts = {
             "critic": self.critic,
             "value_norm": self.value_norm,
             "agent_opt": self.agent_optimiser,
             "critic_opt": self.critic_optimiser,
         }
+        return parts if self.target_critic is None else {**parts, "target_critic": self.target_critic}
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next update depends on, but the controller."""
         state: dict[str, Any] = {name: part.state_dict() for name, part in self._stored().items()}
-        return {**state, "generator": self.trainer.generator.get_state(), "last_logged": self.last_logged}
+        counters = {"last_logged": self.last_logged, "n_updates": self.n_updates}
+        return {**state, "generator": self.trainer.generator.get_state(), **counters}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` gave."""
@@ -183,6 +225,7 @@ class PPOLearner:
             part.load_state_dict(state[name])
         self.trainer.generator.set_state(state["generator"].cpu())
         self.last_logged = int(state["last_logged"])
+        self.n_updates = int(state["n_updates"])
 
 
 def _adam(parameters: Any, lr: float, args: SimpleNamespace) -> torch.optim.Adam:

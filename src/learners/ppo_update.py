@@ -15,12 +15,15 @@ from torch import Tensor, nn
 
 from learners.ppo_data import PolicyRows, PPOData, ValueRows
 from learners.ppo_losses import clipped_surrogate, masked_log_softmax, policy_entropy, value_loss
-from learners.sequences import Packing
+from learners.sequences import Packing, packs, run_packed
 
 
 @dataclass(frozen=True)
 class PPOSettings:
-    """What one update does. config/algs/mappo.yaml says what the values mean and which range is sensible."""
+    """What one update does. config/algs/mappo.yaml says what the values mean and which range is sensible.
+
+    value_epochs: the critic's passes, None for as many as the policy's.
+    """
 
     epochs: int
     mini_batches: int
@@ -31,6 +34,7 @@ class PPOSettings:
     value_loss_coef: float
     grad_norm_clip: float
     accumulate_gradients: int
+    value_epochs: int | None = None
 
     @classmethod
     def from_args(cls, args: SimpleNamespace) -> "PPOSettings":
@@ -45,10 +49,11 @@ class PPOSettings:
             value_loss_coef=args.value_loss_coef,
             grad_norm_clip=args.grad_norm_clip,
             accumulate_gradients=getattr(args, "accumulate_gradients", 1),
+            value_epochs=getattr(args, "value_epochs", None),
         )
-        for key in ("epochs", "mini_batches", "accumulate_gradients"):
-            if getattr(settings, key) < 1:
-                raise ValueError(f"{key} must be at least 1, not {getattr(settings, key)}")
+        for key in ("epochs", "mini_batches", "accumulate_gradients", "value_epochs"):
+            if (value := getattr(settings, key)) is not None and value < 1:
+                raise ValueError(f"{key} must be at least 1, not {value}")
         for key in ("eps_clip", "grad_norm_clip"):
             if getattr(settings, key) <= 0:
                 raise ValueError(f"{key} must be positive, not {getattr(settings, key)}")
@@ -59,8 +64,9 @@ class PPOTrainer:
     """Trains an actor and a critic on `PPOData`.
 
     Args:
-        actor: network with `forward_packed(inputs [R, d], batch_sizes, hidden)`; without it, `unroll` is used.
-        critic: network with `forward_packed`.
+        actor: network with `forward_packed(inputs [R, d], batch_sizes, hidden)`; without it, `unroll` is used. Or
+            one network per agent, `actor.agents`.
+        critic: network with `forward_packed`, or one per agent.
         value_norm: normaliser of returns with `normalize(x)` (utils.value_norm), or None.
         generator: stream for the order of mini-batches.
         unroll: `(inputs [B, T, n, d], hidden [B, n, H] | None) -> (logits [B, T, n, A], hidden)`.
@@ -89,41 +95,57 @@ class PPOTrainer:
         self, inputs: Tensor, avail_actions: Tensor, actions: Tensor, mask: Tensor, hidden: Tensor | None = None
     ) -> Tensor:
         """Log-probabilities [B, T, n] of the actions under the present actor; 0 past a sequence's last true mask."""
-        packing = Packing.of(mask)
-        logits = self._logits(packing, packing.pack(inputs), packing.start(hidden), inputs, hidden)
-        log_probs = masked_log_softmax(logits, packing.pack(avail_actions) == 0)
+        packing, log_probs = self._policy(inputs, avail_actions, mask, hidden)
         chosen = log_probs.gather(1, packing.pack(actions).unsqueeze(1)).squeeze(1)
         return packing.unpack(chosen, tuple(mask.shape))
 
     @torch.no_grad()
-    def values(self, inputs: Tensor, mask: Tensor, hidden: Tensor | None = None) -> Tensor:
-        """Values [B, T, k, v] of the present critic in its own units; 0 past a sequence's last true mask."""
+    def probabilities(self, inputs: Tensor, avail_actions: Tensor, mask: Tensor) -> Tensor:
+        """Probabilities [B, T, n, A] of all actions under the present actor; 0 past a sequence's last true mask."""
+        packing, log_probs = self._policy(inputs, avail_actions, mask, None)
+        return packing.unpack(log_probs.exp(), tuple(mask.shape))
+
+    @torch.no_grad()
+    def values(
+        self, inputs: Tensor, mask: Tensor, hidden: Tensor | None = None, critic: nn.Module | None = None
+    ) -> Tensor:
+        """Values [B, T, k, v] in the critic's own units; 0 past a sequence's last true mask.
+
+        critic: another network than the one that is trained, such as a target network.
+        """
         packing = Packing.of(mask)
-        values = self.critic.forward_packed(packing.pack(inputs), packing.batch_sizes, packing.start(hidden))
-        return packing.unpack(values, tuple(mask.shape))
+        network = self.critic if critic is None else critic
+        return packing.unpack(run_packed(network, packing.pack(inputs), packing, packing.start(hidden)), mask.shape)
 
     def update(self, data: PPOData, settings: PPOSettings) -> dict[str, float]:
-        """Train for `settings.epochs` epochs; returns what there is to log, as means over all gradient steps."""
+        """Train for the epochs of `settings`; returns what there is to log, as means over the gradient steps.
+
+        In each epoch the policy and the critic make a step on every mini-batch, as long as their epochs last.
+        """
         if settings.mini_batches > data.n_sequences:
             raise ValueError(f"mini_batches is {settings.mini_batches}, but the batch has {data.n_sequences} episodes")
         targets = data.returns if self.value_norm is None else self.value_norm.normalize(data.returns)
         totals: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=data.returns.device))
         policy_parts: list[PolicyRows] = []
         value_parts: list[ValueRows] = []
-        for _ in range(settings.epochs):
+        value_epochs = settings.epochs if settings.value_epochs is None else settings.value_epochs
+        n_steps: dict[str, int] = {}
+        for epoch in range(max(settings.epochs, value_epochs)):
             for episodes in self._mini_batches(data, settings):
                 if settings.mini_batches > 1 or not policy_parts:
                     parts = episodes.tensor_split(min(settings.accumulate_gradients, len(episodes)))
                     policy_parts = [PolicyRows.of(data, part) for part in parts]
                     value_parts = [ValueRows.of(data, targets, part) for part in parts]
-                for logged in (
-                    self._policy_step(policy_parts, data, settings),
-                    self._value_step(value_parts, settings),
-                ):
+                steps = []
+                if epoch < settings.epochs:
+                    steps.append((self._policy_step(policy_parts, data, settings), settings.epochs))
+                if epoch < value_epochs:
+                    steps.append((self._value_step(value_parts, settings), value_epochs))
+                for logged, epochs in steps:
                     for name, value in logged.items():
                         totals[name] += value
-        n_steps = settings.epochs * settings.mini_batches
-        return {name: float(total) / n_steps for name, total in totals.items()}
+                        n_steps[name] = epochs * settings.mini_batches
+        return {name: float(total) / n_steps[name] for name, total in totals.items()}
 
     def policy_gradient_norm(self, data: PPOData, settings: PPOSettings) -> float:
         """Norm of the gradient of the clipped surrogate, without entropy, over all of `data`; changes nothing."""
@@ -176,7 +198,8 @@ class PPOTrainer:
         for rows in parts:
             if rows.n_counted == 0:
                 continue
-            values = self.critic.forward_packed(rows.inputs, rows.packing.batch_sizes, rows.hidden)
+            values = run_packed(self.critic, rows.inputs, rows.packing, rows.hidden)
+            values = values if rows.actions is None else values.gather(1, rows.actions)
             clip = settings.eps_clip if settings.value_clip else 0.0
             losses = value_loss(values, rows.old_values, rows.targets, clip, settings.huber_delta)
             loss = (losses * rows.weights.unsqueeze(1)).sum() / n_counted
@@ -184,11 +207,19 @@ class PPOTrainer:
             total += loss.detach()
         return {"critic_loss": total, "critic_grad_norm": _apply(self.critic_optimizer, settings.grad_norm_clip)}
 
+    def _policy(
+        self, inputs: Tensor, avail_actions: Tensor, mask: Tensor, hidden: Tensor | None
+    ) -> tuple[Packing, Tensor]:
+        """Where the sequences of `mask` lie, and the packed log-probabilities [R, A]."""
+        packing = Packing.of(mask)
+        logits = self._logits(packing, packing.pack(inputs), packing.start(hidden), inputs, hidden)
+        return packing, masked_log_softmax(logits, packing.pack(avail_actions) == 0)
+
     def _logits(
         self, packing: Packing, rows: Tensor, start: Tensor | None, inputs: Tensor, hidden: Tensor | None
     ) -> Tensor:
-        if hasattr(self.actor, "forward_packed"):
-            return self.actor.forward_packed(rows, packing.batch_sizes, start)
+        if packs(self.actor):
+            return run_packed(self.actor, rows, packing, start)
         if self.unroll is None:
             raise ValueError(f"{type(self.actor).__name__} has no forward_packed and no unroll was given")
         return packing.pack(self.unroll(inputs, hidden)[0])

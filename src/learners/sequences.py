@@ -6,6 +6,8 @@ of the batch. `Packing` turns masks into row numbers once; what a network needs 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,12 +19,14 @@ class Packing:
 
     rows [R]: row numbers into a tensor [B, T, k, ...] flattened over its first three axes;
     batch_sizes [T']: how many sequences are still running at each step, falling;
-    sequences [S]: number b * k + a of every sequence, longest first.
+    sequences [S]: number b * k + a of every sequence, longest first;
+    width: k.
     """
 
     rows: Tensor
     batch_sizes: list[int]
     sequences: Tensor
+    width: int
 
     @classmethod
     def of(cls, mask: Tensor, episodes: Tensor | None = None) -> "Packing":
@@ -45,7 +49,7 @@ class Packing:
         first_row = episode * (time * width) + agent
         rows = (first_row + ((steps - 1) * width).unsqueeze(1))[running]
         batch_sizes = [n for n in running.sum(dim=1).tolist() if n]
-        return cls(rows, batch_sizes, episode * width + agent)
+        return cls(rows, batch_sizes, episode * width + agent, width)
 
     @property
     def n_rows(self) -> int:
@@ -65,3 +69,45 @@ class Packing:
         padded = packed.new_zeros(shape[0] * shape[1] * shape[2], *packed.shape[1:])
         padded[self.rows] = packed
         return padded.view(*shape, *packed.shape[1:])
+
+    @cached_property
+    def by_agent(self) -> tuple[list["AgentPart"], Tensor]:
+        """Each agent's share, and the order [R] that brings the shares, one after another, back to the packed order."""
+        agent_of_row, agent_of_sequence = self.rows % self.width, self.sequences % self.width
+        parts = []
+        for agent in range(self.width):
+            own = agent_of_sequence == agent
+            running = own.cumsum(0)[torch.tensor(self.batch_sizes, device=own.device) - 1] if self.batch_sizes else own
+            sizes = [n for n in running.tolist() if n]
+            parts.append(AgentPart((agent_of_row == agent).nonzero()[:, 0], own.nonzero()[:, 0], sizes))
+        return parts, torch.cat([part.rows for part in parts]).argsort()
+
+
+@dataclass(frozen=True)
+class AgentPart:
+    """One agent's share of a packing: its places among the rows [R'] and sequences [S'], and its own batch sizes."""
+
+    rows: Tensor
+    sequences: Tensor
+    batch_sizes: list[int]
+
+
+def packs(network: Any) -> bool:
+    """Whether `run_packed` can run the network: it, or each of its `agents`, has `forward_packed`."""
+    return hasattr(next(iter(getattr(network, "agents", [network]))), "forward_packed")
+
+
+def run_packed(network: Any, inputs: Tensor, packing: Packing, hidden: Tensor | None = None) -> Tensor:
+    """Outputs [R, out] of a network on packed inputs [R, d], from hidden states [S, H] (None: zeros).
+
+    Where the network is one per agent (`network.agents`), each runs on the rows of its own agent.
+    """
+    if not hasattr(network, "agents"):
+        return network.forward_packed(inputs, packing.batch_sizes, hidden)
+    parts, order = packing.by_agent
+    outputs = [
+        agent.forward_packed(inputs[part.rows], part.batch_sizes, None if hidden is None else hidden[part.sequences])
+        for agent, part in zip(network.agents, parts, strict=True)
+        if part.batch_sizes
+    ]
+    return torch.cat(outputs).index_select(0, order)

@@ -6,10 +6,12 @@ from typing import Any
 from torch import nn
 
 from modules.critics.centralv import CentralVCritic
+from modules.critics.non_shared import NonSharedCritic
 from modules.critics.ppo_critic import PPOCritic
 
 REGISTRY: dict[str, Callable[..., nn.Module] | Any] = {
     "cv_critic": CentralVCritic,
     "centralv": CentralVCritic,
     "ppo_critic": PPOCritic,
+    "ppo_critic_ns": NonSharedCritic,
 }

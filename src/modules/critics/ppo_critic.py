@@ -1,5 +1,6 @@
 """MAPPO's critic: the recurrent trunk over the global state, one row per agent, with death masking.
 
+With the agent's own observation in place of the state it is IPPO's: a value of what the agent itself sees.
 Where nothing in the input tells the agents apart (no id, no own observation, no death mask), their rows would be equal:
 then the critic computes one row and every agent reads it.
 """
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from modules.recurrent_trunk import RecurrentTrunk, orthogonal_linear
+from utils.errors import UserError
 
 
 def alive_from_avail(avail_actions: Tensor) -> Tensor:
@@ -19,9 +21,10 @@ def alive_from_avail(avail_actions: Tensor) -> Tensor:
 
 
 class PPOCritic(nn.Module):
-    """Recurrent value function of the global state.
+    """Recurrent value function of the global state, of the agents' own observations, or of both.
 
     Reads `args.hidden_layers`, `args.rnn_hidden_dim`, `args.n_agents` and, each with a default,
+    `critic_state` (True): see the global state;
     `critic_agent_id` (True): add the agent's one-hot id;
     `critic_obs` (False): add the agent's own observation;
     `critic_death_mask` (True): a dead agent's row is zeros and its id;
@@ -34,10 +37,13 @@ class PPOCritic(nn.Module):
         super().__init__()
         self.args = args
         self.n_agents: int = args.n_agents
+        self.state = bool(getattr(args, "critic_state", True))
         self.agent_id = bool(getattr(args, "critic_agent_id", True))
         self.own_obs = bool(getattr(args, "critic_obs", False))
+        if not (self.state or self.own_obs):
+            raise UserError("critic_state and critic_obs are False: the critic would see nothing. Set one to True.")
         self.death_mask = bool(getattr(args, "critic_death_mask", True))
-        size = _width(scheme["state"]["vshape"])
+        size = _width(scheme["state"]["vshape"]) * self.state
         size += self.n_agents * self.agent_id
         size += _width(scheme["obs"]["vshape"]) * self.own_obs
         layers = getattr(args, "hidden_layers", [args.rnn_hidden_dim] * 2)
@@ -52,11 +58,12 @@ class PPOCritic(nn.Module):
 
     def assemble(self, state: Tensor, obs: Tensor | None, alive: Tensor) -> Tensor:
         """Input rows [..., n_rows, d] from state [..., ds], obs [..., n, do] (for `critic_obs`) and alive [..., n]."""
-        rows = state.unsqueeze(-2).expand(*state.shape[:-1], self.n_rows, state.shape[-1])
+        parts = [state.unsqueeze(-2).expand(*state.shape[:-1], self.n_rows, state.shape[-1])] if self.state else []
         if self.own_obs:
             if obs is None:
                 raise ValueError("critic_obs is set: the critic needs the observations")
-            rows = torch.cat([rows, obs], dim=-1)
+            parts.append(obs)
+        rows = torch.cat(parts, dim=-1)
         if self.death_mask:
             rows = rows * alive.unsqueeze(-1)
         if self.agent_id:

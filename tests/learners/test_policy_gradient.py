@@ -1,0 +1,231 @@
+"""The members of PPO's family that differ from MAPPO by keys: who sees what, who shares what, returns by hand."""
+
+from copy import deepcopy
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from components.episode_buffer import EpisodeBatch
+from components.transforms import OneHot
+from configuration import compose
+from controllers import REGISTRY as controllers
+from learners import REGISTRY as learners
+from learners.sequences import Packing, run_packed
+from modules.critics import REGISTRY as critics
+from run.assembly import build_scheme
+from utils.errors import UserError
+
+N, A = 2, 3
+SIZES = {"state_shape": 4, "obs_shape": 3, "n_actions": A, "n_agents": N}
+SMALL = {"hidden_layers": [8], "rnn_hidden_dim": 8, "learner_log_interval": 1, "seed": 1, "t_max": 1000}
+ALIVE, DEAD, ABSENT = [0, 1, 1], [1, 0, 0], [0, 0, 0]
+ZOO = ["ippo", "mappo_ns", "ia2c", "maa2c"]
+
+
+class RecordingLogger:
+    def __init__(self):
+        self.stats = {}
+
+    def log_stat(self, key, value, t, to_sacred=True):
+        self.stats.setdefault(key, []).append((t, value))
+
+
+def make_learner(name, **changes):
+    args = SimpleNamespace(**{**compose(name, "matrix_game"), **SMALL, **changes}, **SIZES)
+    scheme = make_batch().scheme
+    torch.manual_seed(0)
+    mac = controllers[args.mac](scheme, {"agents": N}, args)
+    return learners[args.learner](mac, scheme, RecordingLogger(), args)
+
+
+def make_batch():
+    """Two episodes. The first has three steps paid 1, 2, 3 and loses agent 1 after its first step; the second has one
+    step paid 5."""
+    scheme, groups = build_scheme(SIZES, need_probs=False)
+    batch = EpisodeBatch(scheme, groups, 2, 4, preprocess={"actions": ("actions_onehot", [OneHot(A)])})
+    generator = torch.Generator().manual_seed(5)
+    avail = torch.tensor([[[ALIVE, ALIVE], [ALIVE, DEAD], [ALIVE, DEAD], [ALIVE, DEAD]],
+             [[ALIVE, ALIVE], [ALIVE, ALIVE], [ABSENT, ABSENT], [ABSENT, ABSENT]]])  # fmt: skip
+    actions = torch.ones(2, 4, N, 1)
+    actions[0, 0, 0] = 2
+    actions[0, 1:, 1] = 0
+    for b, length in enumerate((3, 1)):
+        frames = slice(0, length + 1)
+        fields = {
+            "state": torch.randn(1, length + 1, 4, generator=generator),
+            "obs": torch.randn(1, length + 1, N, 3, generator=generator),
+            "avail_actions": avail[b : b + 1, frames],
+            "actions": actions[b : b + 1, frames],
+        }
+        batch.update(fields, bs=b, ts=frames)
+    rewards, ends = torch.tensor([[1.0, 2.0, 3.0, 0.0], [5.0, 0.0, 0.0, 0.0]]), torch.zeros(2, 4)
+    ends[0, 2] = ends[1, 0] = 1
+    batch.update({"reward": rewards.unsqueeze(-1), "terminated": ends.unsqueeze(-1)}, mark_filled=False)
+    return batch
+
+
+def parameters(*networks):
+    return torch.cat([p.detach().flatten().clone() for network in networks for p in network.parameters()])
+
+
+# --- what all of them must do -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_training_moves_both_networks_and_logs(name):
+    learner = make_learner(name)
+    actor, critic = parameters(learner.mac), parameters(learner.critic)
+    learner.train(make_batch(), t_env=10, episode_num=2)
+    assert not torch.equal(parameters(learner.mac), actor)
+    assert not torch.equal(parameters(learner.critic), critic)
+    assert {"pg_loss", "critic_loss", "entropy", "agent_grad_norm", "target_mean", "lr"} <= set(learner.logger.stats)
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_resumed_training_equals_uninterrupted_training(name):
+    through, first, second = (make_learner(name, mini_batches=2) for _ in range(3))
+    for t in range(4):
+        through.train(make_batch(), t, t)
+    for t in range(2):
+        first.train(make_batch(), t, t)
+    second.load_state_dict(deepcopy(first.state_dict()))
+    second.mac.load_state_dict(first.mac.state_dict())
+    for t in range(2, 4):
+        second.train(make_batch(), t, t)
+    assert torch.equal(parameters(through.mac, through.critic), parameters(second.mac, second.critic))
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_saved_models_train_on_alike(name, tmp_path):
+    learner, other = make_learner(name), make_learner(name)
+    learner.train(make_batch(), 0, 0)
+    learner.save_models(tmp_path)
+    other.load_models(tmp_path)
+    for each in (learner, other):
+        each.train(make_batch(), 1, 1)
+    assert torch.equal(parameters(learner.mac, learner.critic), parameters(other.mac, other.critic))
+
+
+# --- IPPO -------------------------------------------------------------------------------------------------------------
+
+
+def test_ippos_critic_sees_its_agents_observation_and_id_alone():
+    batch = make_batch()
+    data = make_learner("ippo").data_of(batch)
+    assert torch.equal(data.critic_inputs[0, 0, :, :3], batch["obs"][0, 0])
+    assert torch.equal(data.critic_inputs[0, 0, :, 3:], torch.eye(N))
+
+
+def test_a_critic_that_sees_nothing_is_refused():
+    with pytest.raises(UserError, match="critic_state"):
+        make_learner("ippo", critic_obs=False)
+
+
+# --- a network for every agent ----------------------------------------------------------------------------------------
+
+
+def test_packed_rows_go_to_their_own_agents_network():
+    torch.manual_seed(0)
+    mask = torch.rand(5, 6, N) < 0.7
+    hidden = torch.randn(5, N, 8)
+    learner = make_learner("mappo_ns")
+    inputs = torch.randn(5, 6, N, 3)
+    packing = Packing.of(mask)
+    outputs = run_packed(learner.mac.agent, packing.pack(inputs), packing, packing.start(hidden))
+    expected = packing.pack(learner.mac.agent.forward_sequence(inputs, hidden)[0])
+    torch.testing.assert_close(outputs, expected)
+
+
+def test_an_agent_without_steps_leaves_its_network_alone():
+    learner = make_learner("mappo_ns")
+    data = learner.data_of(make_batch())
+    before = [parameters(agent) for agent in learner.mac.agent.agents]
+    learner.trainer.update(replace(data, policy_mask=data.policy_mask & torch.tensor([True, False])), learner.settings)
+    moved = [not torch.equal(parameters(agent), old) for agent, old in zip(learner.mac.agent.agents, before)]
+    assert moved == [True, False]
+
+
+def test_every_agents_critic_is_its_own():
+    learner, batch = make_learner("mappo_ns"), make_batch()
+    before = learner.critic(batch)
+    with torch.no_grad():
+        for p in learner.critic.agents[1].parameters():
+            p.add_(1.0)
+    assert (learner.critic(batch) != before)[0, :, :, 0].any(0).tolist() == [False, True]
+    data = learner.data_of(batch)
+    values = learner.trainer.values(learner._critic_inputs(batch), torch.ones(2, 4, N, dtype=torch.bool))
+    torch.testing.assert_close(values[0], learner.critic(batch)[0])
+    assert data.returns.shape == (2, 3, N, 1)
+
+
+def test_a_critic_network_per_agent_needs_no_id_to_have_a_row_per_agent():
+    args = SimpleNamespace(**{**compose("mappo_ns", "matrix_game"), **SMALL}, **SIZES)
+    critic = critics["ppo_critic_ns"](make_batch().scheme, args)
+    rows = critic.assemble(torch.ones(5, 4), None, torch.ones(5, N, dtype=torch.bool))
+    assert rows.shape == (5, N, 4)
+
+
+# --- advantage actor-critic -------------------------------------------------------------------------------------------
+
+
+def fixed_values(learner, own, target):
+    """Let critic and target critic give fixed values to the four frames."""
+    of = {id(None): own, id(learner.target_critic): target}
+
+    def values(inputs, mask, hidden=None, critic=None):
+        return torch.tensor(of[id(critic)]).view(1, 4, 1, 1).expand(2, 4, learner.critic.n_rows, 1)
+
+    learner.trainer.values = values
+
+
+def test_two_step_returns_bootstrap_from_the_target_critic():
+    changes = {"n_step": 2, "gamma": 0.5, "target_update_interval_or_tau": 0.01, "normalise_advantages": False}
+    learner = make_learner("maa2c", use_value_norm=False, **changes)
+    fixed_values(learner, own=[0.5, 1.0, 1.5, 9.0], target=[10.0, 20.0, 40.0, 80.0])
+    data = learner.data_of(make_batch())
+    assert data.returns[0, :, 0, 0].tolist() == [1 + 0.5 * 2 + 0.25 * 40, 2 + 0.5 * 3, 3.0]
+    assert data.advantages[0, :, 0].tolist() == [12 - 0.5, 3.5 - 1.0, 3 - 1.5]
+    assert data.returns[1, :, 0, 0].tolist() == [5.0, 0.0, 0.0]
+
+
+def test_one_step_of_maa2c_is_the_plain_policy_gradient():
+    learner = make_learner("maa2c", entropy_coef=0.0, grad_norm_clip=1e9)
+    data = learner.data_of(make_batch())
+    inputs, mask = learner.mac.sequence_inputs(make_batch())[:, :-1], data.policy_mask
+    log_probs = learner.mac.unroll(inputs)[0].masked_fill(data.avail_actions == 0, -torch.inf).log_softmax(-1)
+    chosen = log_probs.gather(3, data.actions.unsqueeze(-1)).squeeze(-1)
+    loss = -(chosen[mask] * data.advantages[mask]).sum() / mask.sum()
+    expected = torch.autograd.grad(loss, list(learner.mac.parameters()))
+    learner.trainer.update(data, learner.settings)
+    for parameter, gradient in zip(learner.mac.parameters(), expected):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("follows", "shares"), [(0.25, [0.25, 0.4375]), (2, [0.0, 1.0])])
+def test_the_target_critic_follows(follows, shares):
+    learner = make_learner("maa2c", target_update_interval_or_tau=follows)
+    with torch.no_grad():
+        for target, present in zip(learner.target_critic.parameters(), learner.critic.parameters()):
+            target.zero_()
+            present.fill_(1.0)
+    for share in shares:
+        learner._follow()
+        assert {p.item() for p in parameters(learner.target_critic).unique()} == {share}
+
+
+def test_the_critics_epochs_are_counted_apart():
+    learner = make_learner("maa2c", epochs=1, value_epochs=4)
+    steps = {"policy": 0, "value": 0}
+    for kind in steps:
+        step = getattr(learner.trainer, f"_{kind}_step")
+
+        def count(*args, kind=kind, step=step):
+            steps[kind] += 1
+            return step(*args)
+
+        setattr(learner.trainer, f"_{kind}_step", count)
+    logged = learner.update(learner.data_of(make_batch()))
+    assert steps == {"policy": 1, "value": 4}
+    assert logged["ratio"] == pytest.approx(1.0)
