@@ -21,7 +21,7 @@ _FLAGS = (
     "n_agents", "n_enemies", "n_actions", "type_bits", "ally_shields", "enemy_shields", "episode_limit", "medics",
     "obs_all_health", "obs_own_health", "obs_last_action", "obs_pathing_grid", "obs_terrain_height", "obs_timestep",
     "obs_instead_of_state", "state_last_action", "state_timestep", "only_positive", "sparse", "scaled", "rest",
-    "map_x", "map_y", "corrected", "fixed_scale",
+    "map_x", "map_y", "span_x", "span_y", "corrected", "fixed_scale",
 )  # fmt: skip
 _VALUES = ("move_amount", "death_value", "win_value", "defeat_value", "negative_scale", "scale_rate")
 

@@ -177,7 +177,8 @@ def _write_state(
 ) -> None:
     """Global state of one battle into a zeroed row: allies, enemies, last actions, time step."""
     n = c.n_agents
-    width_x, width_y = np.float64(c.map_x), np.float64(c.map_y)
+    half_x, half_y = np.float64(c.map_x) / 2.0, np.float64(c.map_y) / 2.0
+    span_x, span_y = np.float64(c.span_x), np.float64(c.span_y)
     at = 0
     for u in range(n + c.n_enemies):
         shields = c.ally_shields if u < n else c.enemy_shields
@@ -188,8 +189,8 @@ def _write_state(
             if u < n:
                 place += 1
                 row[place] = np.float64(energy[u] if bits[MEDIC, u] else cooldown[u]) / types[kind[u]].max_cooldown
-            row[place + 1] = (real[X, u] - width_x / 2.0) / width_x
-            row[place + 2] = (real[Y, u] - width_y / 2.0) / width_y
+            row[place + 1] = (real[X, u] - half_x) / span_x
+            row[place + 2] = (real[Y, u] - half_y) / span_y
             if shields:
                 row[place + 3] = real[WARD, u]
             if c.type_bits:

@@ -80,10 +80,7 @@ class Rules:
         self.n_actions, self.obs_size, self.state_size = self.sizes.n_actions, self.sizes.obs, self.sizes.state
         self.episode_limit = spec.limit
         self._layout, self.types = layout_of(spec, self.options), types_of(spec, self.options.corrected_rules)
-        self.pathing = np.array(spec.pathing, dtype=np.bool_, order="C")
-        # SMAC mirrors the heights in y, and only them.
-        height = spec.height if self.options.corrected_rules else spec.height[:, ::-1]
-        self.height = np.ascontiguousarray(height / 255)
+        self.set_ground(spec.pathing, spec.height, spec.pathing.shape)
         n_units = spec.n_agents + spec.n_enemies
         self._scratch = (np.zeros((4, n_units)), np.zeros((3, n_units), np.int64), np.zeros((spec.n_agents, n_units)))
         self._all = np.ones(n_battles, dtype=np.bool_)
@@ -101,6 +98,14 @@ class Rules:
         self.max_reward = np.full(battles, float(kills_and_win))
         self.counters = np.zeros((battles, 5), dtype=np.int64)
         self.over = np.ones(battles, dtype=np.bool_)  # no episode is running
+
+    def set_ground(self, pathing: NDArray[np.bool_], height: NDArray[np.uint8], span: tuple[int, ...]) -> None:
+        """Take over where units can walk and how high it is, [x, y] as in `MapSpec`; `span` divides the state's
+        positions (cells)."""
+        self.pathing = np.array(pathing, dtype=np.bool_, order="C")
+        # SMAC mirrors the heights in y, and only them.
+        self.height = np.ascontiguousarray((height if self.options.corrected_rules else height[:, ::-1]) / 255)
+        self._layout["span_x"], self._layout["span_y"] = span
 
     def fix_reward_scale(self) -> None:
         """Keep `max_reward` at its right value however often `start` is called before an episode has ended."""
