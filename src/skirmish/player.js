@@ -204,7 +204,7 @@ function drawMissile(pen, u, x0, y0, x1, y1, p) {
 function drawBlast(pen, x, y, r, p) {
   const grown = r * Math.min(1, 0.35 + 2.2 * p);
   pen.fillStyle = pen.strokeStyle = d.colours.blast;
-  pen.globalAlpha = 0.42 * (1 - p); pen.beginPath(); pen.arc(x, y, grown, 0, 2 * Math.PI); pen.fill();
+  pen.globalAlpha = 0.3 * (1 - p); pen.beginPath(); pen.arc(x, y, grown, 0, 2 * Math.PI); pen.fill();
   pen.globalAlpha = 0.9 * (1 - p); pen.lineWidth = 2; pen.stroke();
   for (let k = 0; k < 7; k++) { pen.beginPath(); pen.arc(x + Math.cos(k * 2.4) * grown * 0.75, y + Math.sin(k * 2.4) * grown * 0.75, r * 0.06, 0, 2 * Math.PI); pen.fill(); }
   pen.globalAlpha = 1;

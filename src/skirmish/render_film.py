@@ -28,6 +28,8 @@ HOLD = 1.6
 """Seconds for which the result stands at the end."""
 _HEAD, _FOOT, _LEAST_WIDTH = 40, 48, 420
 _MELEE_ARC = 75
+_ROOMY = 560
+"""From this width on the result is written large."""
 
 
 class Painter:
@@ -178,7 +180,7 @@ class Painter:
         if event.kind == "blast":
             radius = self.scene.kinds[event.unit].get("blast_radius", 2.0) * scale * min(1.0, 0.35 + 2.2 * p)
             acid = _rgb(shapes.COLOURS["blast"])
-            _disc(pen, *begin, radius, (*acid, round(0.42 * fade)))
+            _disc(pen, *begin, radius, (*acid, round(0.3 * fade)))
             _ring(pen, *begin, radius, (*acid, round(0.9 * fade)), 4)
             return
         if event.kind == "death":
@@ -248,15 +250,17 @@ class Painter:
 
     def _paint_result(self, pen: Pen) -> None:
         size = FINE * self.width, FINE * self.field_height
-        middle, height = size[0] / 2, 86 * FINE
+        large = self.width >= _ROOMY
+        middle, height = size[0] / 2, (86 if large else 58) * FINE
         top = max((size[1] - height) * 0.05, 8)
-        words, big, small = self.scene.summary(), self._fonts[26], self._fonts[12]
+        words = self.scene.summary()
+        big, small = (self._fonts[26], self._fonts[12]) if large else (self._fonts[15], self._fonts[10])
         half = max(pen.textlength(words, small), pen.textlength(self.scene.headline(), big)) / 2 + 22 * FINE
         box = (middle - half, top, middle + half, top + height)
         pen.rounded_rectangle(box, 12 * FINE, fill=(11, 14, 19, 222), outline=shapes.COLOURS["line"], width=FINE)
         colour = shapes.COLOURS["won" if self.scene.replay.result["won"] else "lost"]
-        pen.text((middle, top + 32 * FINE), self.scene.headline(), colour, big, anchor="mm")
-        pen.text((middle, top + 63 * FINE), words, shapes.COLOURS["text"], small, anchor="mm")
+        pen.text((middle, top + 0.37 * height), self.scene.headline(), colour, big, anchor="mm")
+        pen.text((middle, top + 0.73 * height), words, shapes.COLOURS["text"], small, anchor="mm")
 
     # --- above and below ----------------------------------------------------------------------------------------------
 

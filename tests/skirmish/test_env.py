@@ -147,7 +147,7 @@ def test_what_cannot_be_is_said():
             ask()
     with pytest.raises(ZeroDivisionError):
         env.get_stats()
-    with pytest.raises(NotImplementedError, match="replays"):
+    with pytest.raises(NotRunningError, match=r"call reset\(\) first"):
         env.save_replay()
     with pytest.raises(NotImplementedError, match="opens no window"):
         env.render()
