@@ -89,7 +89,7 @@ class PPOLearner:
         value_mask = steps.expand(-1, -1, rows)
         if self.args.value_active_mask:
             value_mask = value_mask & (alive[:, :-1] if rows > 1 else alive[:, :-1].any(-1, keepdim=True))
-        critic_inputs = self._critic_inputs(batch)
+        critic_inputs = self.critic.batch_inputs(batch)
         frames = filled.expand(-1, -1, rows)
         values = self.trainer.values(critic_inputs, frames)
         ahead = values if self.target_critic is None else self._target_values(critic_inputs, frames)
@@ -113,11 +113,6 @@ class PPOLearner:
             old_values=values[:, :-1],
             value_mask=value_mask,
         )
-
-    def _critic_inputs(self, batch: EpisodeBatch) -> Tensor:
-        """What the critic sees of every frame, [B, T + 1, k, c]."""
-        alive = alive_from_avail(self._tensor(batch["avail_actions"]))
-        return self.critic.assemble(self._tensor(batch["state"]), self._tensor(batch["obs"]), alive)
 
     def _estimate(self, batch: EpisodeBatch, values: Tensor, ahead: Tensor) -> tuple[Tensor, Tensor]:
         """Advantages and returns [B, T, k, v] of the T steps: n-step returns with `n_step`, else GAE.

@@ -27,6 +27,12 @@ class NonSharedCritic(nn.Module):
         rows: Tensor = first.assemble(state, obs, alive)
         return rows.expand(*rows.shape[:-2], self.n_rows, rows.shape[-1])
 
+    def batch_inputs(self, batch: Any) -> Tensor:
+        """Input rows [B, T, n, d] of all frames of an EpisodeBatch, on the critics' device."""
+        first: Any = self.agents[0]
+        rows: Tensor = first.batch_inputs(batch)
+        return rows.expand(*rows.shape[:-2], self.n_rows, rows.shape[-1])
+
     def forward(self, batch: Any, t: int | None = None) -> Tensor:
         """Values [B, T, n, heads] of an EpisodeBatch, or [B, 1, n, heads] of step t (run from the episode's start)."""
         return torch.cat([critic(batch, t)[:, :, i : i + 1] for i, critic in enumerate(self.agents)], dim=2)

@@ -33,7 +33,8 @@ class PPOCritic(nn.Module):
 
     ids: Tensor
 
-    def __init__(self, scheme: dict[str, Any], args: SimpleNamespace) -> None:
+    def __init__(self, scheme: dict[str, Any], args: SimpleNamespace, extra: int = 0, heads: int | None = None) -> None:
+        """`extra`: width of what a subclass appends to the input rows; `heads`: outputs in place of `critic_heads`."""
         super().__init__()
         self.args = args
         self.n_agents: int = args.n_agents
@@ -43,12 +44,12 @@ class PPOCritic(nn.Module):
         if not (self.state or self.own_obs):
             raise UserError("critic_state and critic_obs are False: the critic would see nothing. Set one to True.")
         self.death_mask = bool(getattr(args, "critic_death_mask", True))
-        size = _width(scheme["state"]["vshape"]) * self.state
+        size = extra + _width(scheme["state"]["vshape"]) * self.state
         size += self.n_agents * self.agent_id
         size += _width(scheme["obs"]["vshape"]) * self.own_obs
         layers = getattr(args, "hidden_layers", [args.rnn_hidden_dim] * 2)
         self.trunk = RecurrentTrunk(size, layers, args.rnn_hidden_dim)
-        self.head = orthogonal_linear(self.trunk.output_size, getattr(args, "critic_heads", 1))
+        self.head = orthogonal_linear(self.trunk.output_size, heads or getattr(args, "critic_heads", 1))
         self.register_buffer("ids", torch.eye(self.n_agents), persistent=False)
 
     @property
@@ -70,12 +71,17 @@ class PPOCritic(nn.Module):
             rows = torch.cat([rows, self.ids.expand(*rows.shape[:-1], self.n_agents)], dim=-1)
         return rows
 
+    def batch_inputs(self, batch: Any) -> Tensor:
+        """Input rows [B, T, n_rows, d] of all frames of an EpisodeBatch, on the critic's device."""
+        device = self.ids.device
+        alive = alive_from_avail(batch["avail_actions"].to(device))
+        obs = batch["obs"].to(device) if self.own_obs else None
+        return self.assemble(batch["state"].to(device), obs, alive)
+
     def forward(self, batch: Any, t: int | None = None) -> Tensor:
         """Values [B, T, n, heads] of an EpisodeBatch, or [B, 1, n, heads] of step t (run from the episode's start)."""
         until = batch["state"].shape[1] if t is None else t + 1
-        alive = alive_from_avail(batch["avail_actions"][:, :until])
-        obs = batch["obs"][:, :until] if self.own_obs else None
-        values = self.forward_sequence(self.assemble(batch["state"][:, :until], obs, alive))[0]
+        values = self.forward_sequence(self.batch_inputs(batch)[:, :until])[0]
         values = values.expand(-1, -1, self.n_agents, -1)
         return values if t is None else values[:, -1:]
 
