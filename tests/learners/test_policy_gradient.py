@@ -12,6 +12,7 @@ from components.transforms import OneHot
 from configuration import compose
 from controllers import REGISTRY as controllers
 from learners import REGISTRY as learners
+from learners.coma_learner import counterfactual_advantages
 from learners.sequences import Packing, run_packed
 from modules.critics import REGISTRY as critics
 from run.assembly import build_scheme
@@ -21,7 +22,7 @@ N, A = 2, 3
 SIZES = {"state_shape": 4, "obs_shape": 3, "n_actions": A, "n_agents": N}
 SMALL = {"hidden_layers": [8], "rnn_hidden_dim": 8, "learner_log_interval": 1, "seed": 1, "t_max": 1000}
 ALIVE, DEAD, ABSENT = [0, 1, 1], [1, 0, 0], [0, 0, 0]
-ZOO = ["ippo", "mappo_ns", "ia2c", "maa2c"]
+ZOO = ["ippo", "mappo_ns", "ia2c", "maa2c", "coma", "happo"]
 
 
 class RecordingLogger:
@@ -155,7 +156,7 @@ def test_every_agents_critic_is_its_own():
             p.add_(1.0)
     assert (learner.critic(batch) != before)[0, :, :, 0].any(0).tolist() == [False, True]
     data = learner.data_of(batch)
-    values = learner.trainer.values(learner._critic_inputs(batch), torch.ones(2, 4, N, dtype=torch.bool))
+    values = learner.trainer.values(learner.critic.batch_inputs(batch), torch.ones(2, 4, N, dtype=torch.bool))
     torch.testing.assert_close(values[0], learner.critic(batch)[0])
     assert data.returns.shape == (2, 3, N, 1)
 
@@ -229,3 +230,110 @@ def test_the_critics_epochs_are_counted_apart():
     logged = learner.update(learner.data_of(make_batch()))
     assert steps == {"policy": 1, "value": 4}
     assert logged["ratio"] == pytest.approx(1.0)
+
+
+# --- COMA -------------------------------------------------------------------------------------------------------------
+
+
+def test_an_agents_values_depend_on_the_others_actions_and_not_on_its_own():
+    critic, batch, other = make_learner("coma").critic, make_batch(), make_batch()
+    other["actions"][0, 0, 0] = 1  # agent 0 did 2
+    before, after = critic(batch)[0, 0], critic(other)[0, 0]
+    assert before.shape == (N, A)
+    assert (before != after).any(-1).tolist() == [False, True]
+
+
+def test_counterfactual_advantages():
+    q_values, probabilities = torch.tensor([[1.0, 4.0, -2.0]]), torch.tensor([[0.0, 0.75, 0.25]])
+    expected = 0.75 * 4 - 0.25 * 2
+    for action, q in enumerate([1.0, 4.0, -2.0]):
+        advantage = counterfactual_advantages(q_values, probabilities, torch.tensor([[action]]))
+        assert advantage.tolist() == [[q - expected]]
+
+
+def test_the_dead_have_no_counterfactual_and_the_policy_expects_none():
+    learner = make_learner("coma", normalise_advantages=False, use_value_norm=False)
+    batch = make_batch()
+    data = learner.data_of(batch)
+    assert data.advantages[0, 1:, 1].abs().sum() == learner.critic(batch)[0, 1:3, 1, 0].abs().sum()
+    assert not data.policy_mask[0, 1:, 1].any()
+    probabilities = learner._probabilities(batch, batch["filled"][:, 1:] != 0)
+    q_values = learner.critic(batch)[:, :-1].detach()
+    expected = (probabilities * q_values).sum(-1)
+    torch.testing.assert_close(data.advantages[0, :, 0], q_values[0, range(3), 0, [2, 1, 1]] - expected[0, :, 0])
+
+
+@pytest.mark.parametrize(("lam", "expected"), [(0.0, [1 + 5.0, 2 + 6.5, 3.0]), (1.0, [1 + 1 + 0.75, 2 + 1.5, 3.0])])
+def test_targets_of_taken_actions_by_td_lambda(lam, expected):
+    learner = make_learner("coma", td_lambda=lam, gamma=0.5, use_value_norm=False)
+    fixed = torch.tensor([[0.0, 1.0, 2.0], [0.0, 10.0, 1.0], [0.0, 13.0, 1.0], [7.0, 7.0, 7.0]])
+    learner.trainer.values = lambda inputs, mask, hidden=None, critic=None: fixed.view(1, 4, 1, A).expand(2, 4, N, A)
+    data = learner.data_of(make_batch())
+    assert data.returns[0, :, 0, 0].tolist() == expected
+    assert data.old_values[0, :, 0, 0].tolist() == [2.0, 10.0, 13.0]
+
+
+def test_only_the_value_of_the_action_taken_is_trained():
+    learner = make_learner("coma")
+    data = learner.data_of(make_batch())
+    before = learner.critic.head.weight.detach().clone()
+    only = torch.zeros_like(data.value_mask)
+    only[0, 0, 0] = True  # agent 0 did 2
+    learner.trainer.update(replace(data, value_mask=only), replace(learner.settings, epochs=0, value_epochs=1))
+    assert (learner.critic.head.weight != before).any(1).tolist() == [False, False, True]
+
+
+def test_coma_refuses_a_critic_of_states():
+    with pytest.raises(UserError, match="coma_critic"):
+        make_learner("coma", critic_type="ppo_critic")
+
+
+# --- HAPPO ------------------------------------------------------------------------------------------------------------
+
+
+def ratios_since(learner, data):
+    """By how much each agent's actions became likelier, [B, T, n]."""
+    after = learner.trainer.log_probs(data.actor_inputs, data.avail_actions, data.actions, data.policy_mask)
+    return torch.where(data.policy_mask, after - data.old_log_probs, 0.0).exp()
+
+
+def test_the_second_agent_learns_from_the_advantage_times_the_first_ones_ratio():
+    learner = make_learner("happo", fixed_order=True, lr=0.05)
+    data, seen = learner.data_of(make_batch()), []
+    improve = learner._improve
+    learner._improve = lambda own: seen.append(own) or improve(own)
+    learner.update(data)
+    ratios = ratios_since(learner, data)
+    assert (ratios[0, :, 0] - 1).abs().max() > 0.01
+    assert torch.equal(seen[0].advantages, data.advantages)
+    torch.testing.assert_close(seen[1].advantages, data.advantages * ratios[..., :1])
+    assert [own.policy_mask.any(0).any(0).tolist() for own in seen] == [[True, False], [False, True]]
+
+
+def test_the_factor_is_the_product_of_the_ratios_and_the_dead_do_not_count():
+    learner = make_learner("happo", fixed_order=True)
+    data = learner.data_of(make_batch())
+    gains = iter([2.0, 3.0])
+
+    def improve(own):
+        gain = next(gains)
+        learner.trainer.log_probs = lambda inputs, avail, actions, mask: data.old_log_probs + torch.tensor(gain).log()
+        return {}
+
+    learner._improve = improve
+    logged = learner.update(data)
+    # Steps at which both live: 2 of 4, factor 2 * 3; in the others agent 1 is dead: factor 2.
+    assert logged["sequential_factor"] == pytest.approx((6 + 6 + 2 + 2) / 4)
+
+
+def test_the_order_is_drawn_anew_and_is_part_of_the_state():
+    learner = make_learner("happo")
+    assert {tuple(learner._order()) for _ in range(20)} == {(0, 1), (1, 0)}
+    other = make_learner("happo")
+    other.load_state_dict(learner.state_dict())
+    assert [learner._order() for _ in range(8)] == [other._order() for _ in range(8)]
+
+
+def test_happo_refuses_agents_that_share_a_network():
+    with pytest.raises(UserError, match="non_shared_mac"):
+        make_learner("happo", mac="basic_mac")
