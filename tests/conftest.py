@@ -90,3 +90,9 @@ def no_database_of_the_user(monkeypatch, tmp_path_factory):
 def _require_mongo(missing):
     if missing:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(missing)
+
+
+@pytest.fixture(autouse=True)
+def no_game_of_the_user(monkeypatch):
+    """Where StarCraft II is installed, tests still play on the embedded engine unless they say otherwise."""
+    monkeypatch.setenv("SC2PATH", "")

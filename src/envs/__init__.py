@@ -20,9 +20,9 @@ __all__ = ["REGISTRY", "VECTOR_REGISTRY", "MultiAgentEnv", "describe"]
 
 
 def _sc2(**env_args: Any) -> MultiAgentEnv:
-    from envs.smac import SMACEnv
+    from envs.smac import make_env
 
-    return SMACEnv(**env_args)
+    return make_env(**env_args)
 
 
 def _matrix_game(**env_args: Any) -> MultiAgentEnv:

@@ -20,7 +20,8 @@ REGISTRY: dict[str, Callable[..., Any]] = {
 def resolve(args: SimpleNamespace) -> str:
     """The name in REGISTRY that `args.runner` stands for.
 
-    "auto" is the vector runner where the environment can be batched, else worker processes, else one environment.
+    "auto" is the vector runner where the environment can be batched, worker processes for StarCraft II, else worker
+    processes for several environments and none for one.
     """
     if args.runner != "auto":
         if args.runner not in REGISTRY:
@@ -28,6 +29,8 @@ def resolve(args: SimpleNamespace) -> str:
             hint = nearest(args.runner, choices)
             raise UserError(f'no runner is called "{args.runner}".{hint} There are: {", ".join(choices)}')
         return args.runner
+    if getattr(args, "engine_info", {}).get("engine") == "starcraft2":
+        return "parallel"
     if args.env in VECTOR_REGISTRY:
         return "vector"
     return "parallel" if args.batch_size_run > 1 else "episode"

@@ -46,7 +46,7 @@ class StarCraft2Env(UnitAccess):
         **arguments: Any,
     ) -> None:
         self._seed = checked_seed(seed)
-        self._battles = Battles(map_name, n_battles=1, seed=self._seed, notify=notify, **arguments)
+        self._battles = self._make_battles(map_name, notify, arguments)
         self._rules = self._battles.rules
         spec = self._battles.map_spec
         self.map_name, self.map_type = map_name, spec.map_type
@@ -63,6 +63,9 @@ class StarCraft2Env(UnitAccess):
         self._started = self._timed_out = False
         self._origin: dict[str, NDArray[Any]] = {}
         self._played: list[NDArray[np.int64]] = []
+
+    def _make_battles(self, map_name: str, notify: Callable[[str], None] | None, arguments: dict[str, Any]) -> Battles:
+        return Battles(map_name, n_battles=1, seed=self._seed, notify=notify, **arguments)
 
     def reset(self) -> tuple[list[Array], Array]:
         """Begin an episode; returns the observations of all agents and the state."""

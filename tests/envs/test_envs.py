@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from envs import REGISTRY, VECTOR_REGISTRY, MultiAgentEnv, describe
+from envs.sc2_install import InstallationError
 from envs.smac import choose_engine
 from skirmish.maps import MapError
 from skirmish.options import SettingError
@@ -123,7 +124,7 @@ def test_a_run_learns_what_plays():
         ({"map_name": "maps/none.yaml"}, MapError, 'There is no map file "maps/none.yaml".'),
         ({"map_name": "3m", "reward_spars": True}, SettingError, 'Did you mean "reward_sparse"?'),
         ({"map_name": "3m", "engine": "skirmsh"}, SettingError, 'Did you mean "skirmish"?'),
-        ({"map_name": "3m", "engine": "starcraft2"}, SettingError, "not part of this version"),
+        ({"map_name": "3m", "engine": "starcraft2"}, InstallationError, "was not found"),
         ({"map_name": "3m", "step_mul": "8"}, SettingError, "must be a whole number"),
         ({"map_name": "3m", "build": "4.1"}, SettingError, '"build" must be 4.10 or 4.6.2'),
         ({"map_name": "3m", "threads": 0}, SettingError, '"threads" must be at least 1'),
