@@ -320,7 +320,7 @@ function drawPanels(m) {
   const tip = $("tip"), u = view.hover >= 0 ? view.hover : view.chosen;
   if (u >= 0) {
     tip.textContent = describe(u, m); tip.style.display = "block";
-    tip.style.left = clamp(sx(m.x(u)) + 18, 4, $("stage").clientWidth - tip.offsetWidth - 4) + "px";
+    tip.style.left = clamp(sx(m.x(u)) + 1.7 * radius(u) + 8, 4, $("stage").clientWidth - tip.offsetWidth - 4) + "px";
     tip.style.top = clamp(sy(m.y(u)) - 20, 4, $("stage").clientHeight - tip.offsetHeight - 4) + "px";
   } else tip.style.display = "none";
   $("banner").classList.toggle("shown", view.time >= duration());

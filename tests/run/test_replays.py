@@ -24,7 +24,7 @@ def models(tmp_path_factory):
     return next((results / "models").iterdir())
 
 
-@pytest.mark.parametrize("runner", ["vector", "episode", "parallel"])
+@pytest.mark.parametrize("runner", ["vector", "episode", pytest.param("parallel", marks=pytest.mark.long)])
 def test_the_first_test_episodes_are_recorded_under_their_numbers(run_main, models, tmp_path, runner):
     code, _, err = run_main(
         *SMALL, "evaluate=True", "save_replay=True", "replay_episodes=3", "test_nepisode=4",
