@@ -31,7 +31,10 @@ def begin(runner: Any, args: SimpleNamespace, folder: Path) -> bool:
     Raises UserError if nothing of the kind can be had of this runner.
     """
     if hasattr(runner, "record_replays"):
-        recording = runner.record_replays(folder, min(args.replay_episodes, args.test_nepisode))
+        try:
+            recording = runner.record_replays(folder, min(args.replay_episodes, args.test_nepisode))
+        except NotImplementedError as error:
+            raise UserError(f"save_replay=True: {error}") from None
         if recording or hasattr(runner, "save_replay"):
             return bool(recording)
     elif hasattr(runner, "save_replay"):
@@ -53,7 +56,7 @@ def show(folder: Path, replay_to: str) -> list[Path]:
 
     files = sorted(folder.glob("*.npz"))
     if not replay_to:
-        return files
+        return files or sorted(folder.glob("*.SC2Replay"))
     if not files:
         raise UserError(f"replay_to={replay_to}: only replays of the embedded engine can be shown.")
     for file in files:
