@@ -44,6 +44,7 @@ REGISTRY = LazyRegistry(
         "ppo_learner": "learners.ppo_learner:PPOLearner",
         "coma_learner": "learners.coma_learner:COMALearner",
         "happo_learner": "learners.happo_learner:HAPPOLearner",
+        "hatrpo_learner": "learners.hatrpo_learner:HATRPOLearner",
         "q_learner": "learners.q_learner:QLearner",
         "wqmix_learner": "learners.wqmix_learner:WQMIXLearner",
         "qtran_learner": "learners.qtran_learner:QTRANLearner",

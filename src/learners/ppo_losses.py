@@ -15,6 +15,12 @@ def policy_entropy(log_probs: Tensor, illegal: Tensor) -> Tensor:
     return -(log_probs.exp() * log_probs.masked_fill(illegal, 0.0)).sum(dim=-1)
 
 
+def kl_divergence(log_probs: Tensor, new_log_probs: Tensor, illegal: Tensor) -> Tensor:
+    """KL(p, q) [...] in nats of masked distributions given as log-probabilities [..., A] of p and q."""
+    difference = log_probs.masked_fill(illegal, 0.0) - new_log_probs.masked_fill(illegal, 0.0)
+    return (log_probs.exp() * difference).sum(dim=-1)
+
+
 def clipped_surrogate(
     log_probs: Tensor, old_log_probs: Tensor, advantages: Tensor, eps_clip: float
 ) -> tuple[Tensor, Tensor]:

@@ -147,11 +147,15 @@ class PPOTrainer:
                         n_steps[name] = epochs * settings.mini_batches
         return {name: float(total) / n_steps[name] for name, total in totals.items()}
 
+    def log_distributions(self, rows: PolicyRows, data: PPOData) -> Tensor:
+        """Log-probabilities [R, A] of all actions in the rows of `data`, under the present actor and with gradient."""
+        logits = self._logits(rows.packing, rows.inputs, rows.hidden, data.actor_inputs, data.actor_hidden)
+        return masked_log_softmax(logits, rows.illegal)
+
     def policy_gradient_norm(self, data: PPOData, settings: PPOSettings) -> float:
         """Norm of the gradient of the clipped surrogate, without entropy, over all of `data`; changes nothing."""
         rows = PolicyRows.of(data)
-        logits = self._logits(rows.packing, rows.inputs, rows.hidden, data.actor_inputs, data.actor_hidden)
-        log_probs = masked_log_softmax(logits, rows.illegal).gather(1, rows.actions.unsqueeze(1)).squeeze(1)
+        log_probs = self.log_distributions(rows, data).gather(1, rows.actions.unsqueeze(1)).squeeze(1)
         objective, _ = clipped_surrogate(log_probs, rows.old_log_probs, rows.advantages, settings.eps_clip)
         loss = -(objective * rows.weights).sum() / max(rows.n_counted, 1)
         parameters = [p for group in self.actor_optimizer.param_groups for p in group["params"]]
@@ -172,8 +176,7 @@ class PPOTrainer:
         for rows in parts:
             if rows.n_counted == 0:
                 continue
-            logits = self._logits(rows.packing, rows.inputs, rows.hidden, data.actor_inputs, data.actor_hidden)
-            all_log_probs = masked_log_softmax(logits, rows.illegal)
+            all_log_probs = self.log_distributions(rows, data)
             log_probs = all_log_probs.gather(1, rows.actions.unsqueeze(1)).squeeze(1)
             objective, ratio = clipped_surrogate(log_probs, rows.old_log_probs, rows.advantages, settings.eps_clip)
             entropy = policy_entropy(all_log_probs, rows.illegal)

@@ -3,10 +3,12 @@
 Inputs -> LayerNorm -> (Linear, ReLU, LayerNorm) per entry of `hidden_layers` -> GRU -> LayerNorm, orthogonal weights
 (Yu et al. 2022, "The Surprising Effectiveness of PPO in Cooperative Multi-Agent Games", appendix).
 The GRU always runs over whole sequences; ragged ones come packed, so that no padded step is ever computed.
-On the CPU `packed_gru` does nn.GRU's arithmetic in less time.
+On the CPU `packed_gru` does nn.GRU's arithmetic in less time; `twice_differentiable` leads round it where a gradient's
+own gradient is wanted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -46,6 +48,7 @@ class RecurrentTrunk(nn.Module):
     def __init__(self, input_size: int, hidden_layers: Sequence[int], rnn_size: int, input_norm: bool = True) -> None:
         super().__init__()
         self.rnn_size = rnn_size
+        self.twice = False
         self.base = mlp(input_size, hidden_layers, input_norm)
         self.output_size = hidden_layers[-1] if hidden_layers else input_size
         if rnn_size:
@@ -97,10 +100,24 @@ class RecurrentTrunk(nn.Module):
 
     def _run(self, features: Tensor, batch_sizes: list[int], hidden: Tensor) -> Tensor:
         """Hidden states [R, H] of the GRU over packed features [R, f]."""
-        if features.device.type == "cpu":
+        if features.device.type == "cpu" and not self.twice:
             input_weight, hidden_weight, input_bias, hidden_bias = self.rnn.all_weights[0]
             return packed_gru(
                 F.linear(features, input_weight, input_bias), hidden, hidden_weight, hidden_bias, batch_sizes
             )
         packed = PackedSequence(features, torch.tensor(batch_sizes))
         return self.rnn(packed, hidden.unsqueeze(0))[0].data
+
+
+@contextmanager
+def twice_differentiable(network: nn.Module) -> Iterator[None]:
+    """Meanwhile the trunks in `network` run by torch's own GRU kernel: slower, but with second derivatives."""
+    trunks = [module for module in network.modules() if isinstance(module, RecurrentTrunk)]
+    for trunk in trunks:
+        trunk.twice = True
+    try:
+        with torch.backends.cudnn.flags(enabled=False):
+            yield
+    finally:
+        for trunk in trunks:
+            trunk.twice = False

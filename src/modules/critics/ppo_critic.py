@@ -49,7 +49,8 @@ class PPOCritic(nn.Module):
         size += _width(scheme["obs"]["vshape"]) * self.own_obs
         layers = getattr(args, "hidden_layers", [args.rnn_hidden_dim] * 2)
         self.trunk = RecurrentTrunk(size, layers, args.rnn_hidden_dim)
-        self.head = orthogonal_linear(self.trunk.output_size, heads or getattr(args, "critic_heads", 1))
+        heads = getattr(args, "critic_heads", 1) if heads is None else heads
+        self.head = orthogonal_linear(self.trunk.output_size, heads)
         self.register_buffer("ids", torch.eye(self.n_agents), persistent=False)
 
     @property
