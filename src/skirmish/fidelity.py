@@ -71,7 +71,7 @@ def measure(map_name: str, episodes: int, seed: int = 0) -> dict[str, Any]:
     result["priorities"] = fixed
     result["untrained_networks"] = by_network.T
     if map_name in KITING_MAPS:
-        result["kiting"] = summary(play(battles, Kite()))
+        result["kiting"] = {str(moves): summary(play(battles, Kite(moves))) for moves in (3, 4, 5)}
         result["standing"] = fixed["attack first, stop"]
     return result
 
@@ -169,8 +169,12 @@ def script_table(measured: dict[str, dict[str, Any]]) -> str:
         lines.append("| " + " | ".join(cells) + " |")
     for name in KITING_MAPS:
         if name in measured:
-            kiting, standing = measured[name]["kiting"]["win_rate"], measured[name]["standing"]["win_rate"]
-            lines.append(f"\nKiting wins {kiting.mean:.0%} on {name}, standing still and shooting {standing.mean:.0%}.")
+            ours = measured[name]
+            won = ", ".join(f"{kite['win_rate'].mean:.0%} with {moves}" for moves, kite in ours["kiting"].items())
+            lines.append(
+                f"\n{name}: kiting (one attack, then so many moves) wins {won} moves; standing still and shooting wins "
+                f"{ours['standing']['win_rate'].mean:.0%}."
+            )
     return "\n".join(lines)
 
 
