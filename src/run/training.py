@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from envs.faults import EnvironmentDownError
 from run import checkpoints
 from run.assembly import Parts, is_on_policy
 from run.interrupt import StopRequest
@@ -87,6 +88,12 @@ class Trainer:
                 if reason != "interrupted" and self.last_test != self.t_env:
                     self._test()
                 self._finish()
+        except EnvironmentDownError:
+            if self.resumable:
+                self.console.info(
+                    f"Everything learned so far is in {self.save_checkpoint()}; resume=auto goes on from it"
+                )
+            raise
         finally:
             self._progress.close()
         return reason

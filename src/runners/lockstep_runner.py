@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from components.episode_buffer import EpisodeBatch
+from envs.faults import BrokenEpisodeError, EnvironmentDownError
 from runners.base_runner import BaseRunner
 from runners.statistics import numbers_of
 
@@ -28,8 +29,13 @@ class Seat(Protocol):
 
 
 class LockstepRunner(BaseRunner):
-    """Plays one episode in each of `batch_size_run` environments; those that have ended wait for the last one."""
+    """Plays one episode in each of `batch_size_run` environments; those that have ended wait for the last one.
 
+    An episode that its engine broke off leaves no trace but `broken_episodes`, which counts them in this process and is
+    logged: another one is played in its place, after the others have ended.
+    """
+
+    broken_episodes: int = 0
     _seats: dict[bool, list[Any]]
 
     def _make_seats(self, test_mode: bool) -> Sequence[Seat]:
@@ -47,17 +53,39 @@ class LockstepRunner(BaseRunner):
         return self._seats[test_mode]
 
     def _play(self, batch: EpisodeBatch, n_episodes: int, test_mode: bool) -> list[dict[str, float]]:
+        episodes: list[dict[str, float]] = [{} for _ in range(n_episodes)]
+        self.t = 0
+        waiting = list(range(n_episodes))
+        while waiting:
+            broken = self._play_rows(batch, waiting, episodes, test_mode)
+            if broken:
+                self._forget(batch, broken)
+            waiting = broken
+        return episodes
+
+    def _play_rows(
+        self, batch: EpisodeBatch, rows: list[int], episodes: list[dict[str, float]], test_mode: bool
+    ) -> list[int]:
+        """Play an episode in each of the rows; returns those whose engine failed on the way."""
         seats = self._of(test_mode)
-        rows = list(range(n_episodes))
-        _write_frames(batch, 0, rows, _call(seats[:n_episodes], "reset"))
-        episodes: list[dict[str, float]] = [{"return": 0.0, "length": 0} for _ in rows]
+        broken: list[int] = []
+        _write_frames(batch, 0, rows, _call([seats[row] for row in rows], "reset"))
+        for row in rows:
+            episodes[row] = {"return": 0.0, "length": 0}
         t = 0
         while rows:
             bs = slice(None) if len(rows) == self.batch_size else rows
             actions, probs = self._select(batch, t, bs, test_mode)
             for row, action in zip(rows, actions.numpy()):
                 seats[row].ask("step", action)
-            results = [seats[row].answer() for row in rows]
+            results = _gather([seats[row] for row in rows])
+            sound = [i for i, result in enumerate(results) if "broken" not in result]
+            if len(sound) < len(rows):
+                broken += [row for row, result in zip(rows, results) if "broken" in result]
+                rows, results, actions = [rows[i] for i in sound], [results[i] for i in sound], actions[sound]
+                probs = None if probs is None else probs[sound]
+                if not rows:
+                    break
             step: dict[str, Any] = {
                 "actions": actions.unsqueeze(-1),
                 "reward": [(result["reward"],) for result in results],
@@ -74,8 +102,16 @@ class LockstepRunner(BaseRunner):
                 if result["terminated"]:
                     episodes[row].update(numbers_of(result["info"]))
             rows = [row for row, result in zip(rows, results) if not result["terminated"]]
-        self.t = t
-        return episodes
+        self.t = max(self.t, t)
+        return broken
+
+    def _forget(self, batch: EpisodeBatch, rows: list[int]) -> None:
+        """Count broken episodes and clear their rows, in which other ones are played now."""
+        self.broken_episodes += len(rows)
+        self.logger.log_stat("broken_episodes", self.broken_episodes, self.t_env)
+        for value in batch.data.transition_data.values():
+            value[rows] = 0
+        self.mac.init_hidden(batch_size=self.batch_size)
 
     def record_replays(self, folder: Path, episodes: int) -> bool:
         """Let the test environments write replays of their next episodes into the folder; False if they cannot.
@@ -131,7 +167,10 @@ class EnvServer:
         return self._frame()
 
     def _step(self, actions: Any) -> dict[str, Any]:
-        reward, terminated, info = self.env.step(actions)
+        try:
+            reward, terminated, info = self.env.step(actions)
+        except BrokenEpisodeError as error:
+            return {"broken": str(error)}
         return {
             "reward": float(reward),
             "terminated": bool(terminated),
@@ -167,7 +206,21 @@ def _call(seats: Sequence[Seat], command: str) -> list[Any]:
     """The results of the same call to all of them, made at the same time."""
     for seat in seats:
         seat.ask(command)
-    return [seat.answer() for seat in seats]
+    return _gather(seats)
+
+
+def _gather(seats: Sequence[Seat]) -> list[Any]:
+    """The answers of all; EnvironmentDownError, after the others were heard, if one has given up."""
+    answers: list[Any] = []
+    down: EnvironmentDownError | None = None
+    for seat in seats:
+        try:
+            answers.append(seat.answer())
+        except EnvironmentDownError as error:
+            down = down or error
+    if down is not None:
+        raise down
+    return answers
 
 
 def _write_frames(batch: EpisodeBatch, t: int, rows: list[int], frames: Sequence[Frame]) -> None:

@@ -10,6 +10,7 @@ from importlib import import_module
 from multiprocessing.connection import Connection
 from typing import Any
 
+from envs.faults import EnvironmentDownError
 from runners.episode_runner import SMALL_SEED
 from runners.lockstep_runner import LockstepRunner, Seat
 
@@ -60,6 +61,8 @@ class WorkerSeat:
             kind, value = self._connection.recv()
         except (EOFError, OSError) as error:
             raise WorkerError(self._death()) from error
+        if kind == "down":
+            raise EnvironmentDownError(value)
         if kind == "error":
             raise WorkerError(f"environment worker {self.number} failed:\n{value}")
         return value
@@ -132,6 +135,8 @@ def serve(connection: Connection, env: str, env_args: dict[str, Any], plugins: l
             break
         try:
             connection.send(("result", server.handle(command, argument)))
+        except EnvironmentDownError as error:  # it can still be asked for what a checkpoint needs
+            connection.send(("down", str(error)))
         except BaseException:
             _report(connection)
             break

@@ -71,7 +71,7 @@ def test_a_battle_through_the_game_is_the_battle(standin, map_name):
         battle = SMACEnv(map_name, 7, **arguments)
         try:
             assert game.get_env_info() == battle.get_env_info()
-            assert play_both(game, battle, 2 if not arguments else 1, seed=1) > 10
+            assert play_both(game, battle, 2 if not arguments else 1, seed=1) >= 5
         finally:
             game.close()
 
