@@ -72,7 +72,7 @@ class TestMistakes:
             (["--config=mappo", "with", "evaluate=True"], "evaluate=True needs checkpoint_path="),
             (["--config=mappo", "with", "checkpoint_path=nowhere"], 'checkpoint_path="nowhere" is not a folder.'),
             (["--config=mappo", "with", "resume=nowhere"], 'resume="nowhere" names no checkpoint'),
-            (["--config=mappo", "with", "env_args.engine=starcraft2"], "starcraft2"),
+            (["--config=mappo", "with", "env_args.engine=starcraft2"], "StarCraft II was not found"),
             (["--config=mappo", "-C", "all"], '--capture="all" is not one of no, sys, fd.'),
             (["--config=mappo", "-l", "LOUD"], '--loglevel="LOUD" is neither'),
         ],

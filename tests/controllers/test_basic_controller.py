@@ -91,7 +91,7 @@ def test_inputs_of_all_steps_are_those_of_each():
         assert torch.equal(sequence[:, t], mac._build_inputs(batch, t))
 
 
-@pytest.mark.parametrize("agent", sorted(agent_REGISTRY))
+@pytest.mark.parametrize("agent", sorted(set(agent_REGISTRY) - {"attention"}))  # which needs SMAC's observations
 def test_a_sequence_gives_what_its_steps_give(agent):
     mac, batch = make_mac(agent=agent, agent_output_type="q"), make_batch()
     mac.init_hidden(B)

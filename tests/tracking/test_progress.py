@@ -1,5 +1,6 @@
 """The bar on a terminal, the plain lines elsewhere."""
 
+import contextlib
 import io
 import json
 import logging
@@ -65,9 +66,12 @@ def test_on_a_terminal_a_bar_gives_way_to_log_lines(capsys):
         shown.update(60)
         shown.close()
         get_logger().info("after")
-        terminal.flush()
-        text = os.read(ours, 100_000).decode()
+    text = b""
+    with contextlib.suppress(OSError):  # how a terminal says that nothing more will come
+        while chunk := os.read(ours, 100_000):
+            text += chunk
     os.close(ours)
+    text = text.decode()
     assert "50/100 steps   test win rate  25 %" in text
     assert "a line" not in text  # log lines go to the output, the bar to the terminal
     lines = capsys.readouterr().out.splitlines()
