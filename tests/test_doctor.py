@@ -146,3 +146,9 @@ def test_it_runs_as_a_program():
     done = subprocess.run([sys.executable, str(ROOT / "src" / "doctor.py")], capture_output=True, text=True)
     assert done.stdout.startswith("ok    Python")
     assert done.returncode == (1 if "FAULT" in done.stdout else 0)
+
+
+def test_it_runs_where_nothing_is_installed():
+    done = subprocess.run([sys.executable, "-S", str(ROOT / "src" / "doctor.py")], capture_output=True, text=True)
+    assert done.returncode == 1, done.stderr
+    assert "missing: torch, numpy" in done.stdout

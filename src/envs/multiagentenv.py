@@ -7,10 +7,11 @@ Agents act at once and share one reward. An environment for a runner implements 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # doctor.py must get this far where nothing is installed
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class MultiAgentEnv:
