@@ -132,7 +132,7 @@ _Loader.add_implicit_resolver(
 
 
 def overlay_names(folder: str) -> list[str]:
-    """Return the names of the overlays in config/algs or config/envs, nested ones as `folder/name`."""
+    """Return the names of the overlays in config/algs, config/envs or config/maps, nested ones as `folder/name`."""
     base = CONFIG_DIR / folder
     return sorted(str(path.relative_to(base).with_suffix("")) for path in base.rglob("*.yaml"))
 
@@ -194,6 +194,26 @@ def compose(algorithm: str | None, environment: str | None = None) -> dict[str, 
     for folder, name in (("envs", environment or str(config["env"])), ("algs", algorithm)):
         config = overlay(config, load_overlay(folder, name), f"src/config/{folder}/{name}.yaml")
     return config
+
+
+def with_map_values(config: Mapping[str, Any], updates: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay what config/maps/<per_map>.yaml says of the run's map over `config`; nothing if the key `per_map` is empty.
+
+    updates: the command line's values, of which `per_map` and `env_args.map_name` count here.
+    """
+    chosen = str(updates.get("per_map", config.get("per_map", "")))
+    if not chosen:
+        return dict(config)
+    known = overlay_names("maps")
+    if chosen not in known:
+        raise UserError(f'per_map="{chosen}" is not one of {", ".join(known)}; "" is for none.{nearest(chosen, known)}')
+    env_args = {**config["env_args"], **updates.get("env_args", {})}
+    source = f"src/config/maps/{chosen}.yaml"
+    of_map = load_yaml(CONFIG_DIR / "maps" / f"{chosen}.yaml").get(env_args.get("map_name"), {})
+    unknown = sorted(set(of_map) - set(config))
+    if unknown:
+        raise UserError(f'{source}: "{unknown[0]}" is not a key of this algorithm; switch it off with per_map="".')
+    return overlay(config, of_map, source)
 
 
 def overlay(base: Mapping[str, Any], upper: Mapping[str, Any], source: str, prefix: str = "") -> dict[str, Any]:
@@ -293,7 +313,7 @@ def _checked(path: str, value: Any, default: Any, where: str = "") -> Any:
     value = _typed(path, value, default, where)
     choices = CHOICES.get(path)
     if choices and value not in choices:
-        raise UserError(f'{where}{path}={value!r} is not one of {", ".join(choices)}.{nearest(value, choices)}')
+        raise UserError(f"{where}{path}={value!r} is not one of {', '.join(choices)}.{nearest(value, choices)}")
     if path in RANGES and isinstance(value, int | float):
         low, high = RANGES[path]
         if not low <= value <= high:

@@ -18,7 +18,16 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from configuration import CONFIG_DIR, CommandLine, compose, overlay, overlay_names, parse_updates, read_command_line
+from configuration import (
+    CONFIG_DIR,
+    CommandLine,
+    compose,
+    overlay,
+    overlay_names,
+    parse_updates,
+    read_command_line,
+    with_map_values,
+)
 from tracking import resources  # noqa: F401  starts the clock
 from utils.errors import UserError, nearest
 from utils.logging import get_logger
@@ -141,6 +150,7 @@ def run_command(line: CommandLine) -> int:
         return 0
     base = compose(line.algorithm, line.environment)
     updates = parse_updates(base, arguments["UPDATE"])
+    base = with_map_values(base, updates)
     if arguments.get("--loglevel"):
         get_logger().setLevel(_level(arguments["--loglevel"]))
     take_mongo_option(arguments, updates)

@@ -1,0 +1,60 @@
+"""Values of single maps: laid over the algorithm's by the map's name, below the command line's, and switched off."""
+
+import pytest
+
+import configuration
+from configuration import CONFIG_DIR, compose, load_yaml, overlay, overlay_names, parse_updates, with_map_values
+from skirmish.maps import load_map
+from utils.errors import UserError
+
+
+def composed(*updates, algorithm="mappo_paper"):
+    """The configuration of a run as src/main.py makes it."""
+    base = compose(algorithm, "sc2")
+    updates = parse_updates(base, updates)
+    return overlay(with_map_values(base, updates), updates, "the command line")
+
+
+@pytest.mark.parametrize(
+    ("map_name", "epochs", "mini_batches", "clip", "gain", "rnn"),
+    [
+        ("3m", 15, 1, 0.2, 0.01, 64),
+        ("8m_vs_9m", 15, 1, 0.05, 0.01, 64),
+        ("5m_vs_6m", 10, 1, 0.05, 0.01, 64),
+        ("27m_vs_30m", 5, 1, 0.2, 0.01, 64),
+        ("corridor", 5, 1, 0.2, 0.01, 0),
+        ("MMM2", 5, 2, 0.2, 1.0, 64),
+    ],
+)
+def test_mappos_published_values(map_name, epochs, mini_batches, clip, gain, rnn):
+    config = composed(f"env_args.map_name={map_name}")
+    keys = ("epochs", "mini_batches", "eps_clip", "policy_gain", "rnn_hidden_dim")
+    assert tuple(config[key] for key in keys) == (epochs, mini_batches, clip, gain, rnn)
+
+
+def test_the_command_line_is_above_them():
+    assert composed("env_args.map_name=5m_vs_6m", "epochs=7")["epochs"] == 7
+
+
+def test_an_empty_key_switches_them_off():
+    assert composed("env_args.map_name=5m_vs_6m", "per_map=''")["epochs"] == 15
+
+
+def test_an_unknown_set_is_an_error_with_the_nearest_name():
+    with pytest.raises(UserError, match='Did you mean "mappo"'):
+        composed("per_map=mapo")
+
+
+def test_a_key_the_algorithm_does_not_have_is_an_error(tmp_path, monkeypatch):
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps" / "wrong.yaml").write_text("3m: {epoch: 3}\n")
+    base = compose("mappo_paper", "sc2")
+    monkeypatch.setattr(configuration, "CONFIG_DIR", tmp_path)
+    with pytest.raises(UserError, match="epoch"):
+        with_map_values(base, {"per_map": "wrong"})
+
+
+@pytest.mark.parametrize("name", overlay_names("maps"))
+def test_the_sets_name_maps_that_exist(name):
+    for map_name in load_yaml(CONFIG_DIR / "maps" / f"{name}.yaml"):
+        assert load_map(map_name).name == map_name
