@@ -25,6 +25,12 @@ def _sc2(**env_args: Any) -> MultiAgentEnv:
     return make_env(**env_args)
 
 
+def _official_smac(**env_args: Any) -> MultiAgentEnv:
+    from envs.official_smac import OfficialSMAC
+
+    return OfficialSMAC(**env_args)
+
+
 def _matrix_game(**env_args: Any) -> MultiAgentEnv:
     from envs.matrix_game import MatrixGame
 
@@ -58,6 +64,7 @@ def _sc2_battles(n_battles: int, seed: int = 0, **env_args: Any) -> Battles:
 
 REGISTRY: dict[str, Callable[..., MultiAgentEnv]] = {
     "sc2": _sc2,
+    "official_smac": _official_smac,
     "matrix_game": _matrix_game,
     "predator_prey": _predator_prey,
 }
@@ -77,6 +84,10 @@ def describe(env: str, env_args: dict[str, Any]) -> dict[str, str]:
         from envs.smac import describe as describe_smac
 
         return describe_smac(env_args)
+    if env == "official_smac":
+        from envs.official_smac import describe as describe_official
+
+        return describe_official(env_args)
     if env in ("matrix_game", "predator_prey"):
         REGISTRY[env](**env_args)
     return {}

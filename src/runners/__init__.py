@@ -29,7 +29,7 @@ def resolve(args: SimpleNamespace) -> str:
             hint = nearest(args.runner, choices)
             raise UserError(f'no runner is called "{args.runner}".{hint} There are: {", ".join(choices)}')
         return args.runner
-    if getattr(args, "engine_info", {}).get("engine") == "starcraft2":
+    if getattr(args, "engine_info", {}).get("engine") in ("starcraft2", "official_smac"):
         return "parallel"
     if args.env in VECTOR_REGISTRY:
         return "vector"

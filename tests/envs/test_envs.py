@@ -27,7 +27,7 @@ CASES = [
 
 
 def test_every_environment_is_tried():
-    assert {name for name, _ in CASES} == set(REGISTRY)
+    assert {name for name, _ in CASES} == set(REGISTRY) - {"official_smac"}  # test_official_smac.py tries that
 
 
 def random_actions(env, random):
