@@ -192,11 +192,12 @@ def _known(sample: Sample | None) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Samples and arrays as JSON."""
+    """Samples and arrays as JSON will have them."""
     if isinstance(value, Sample):
         return {"mean": round(value.mean, 4), "sd": round(value.deviation, 4), "n": value.count}
-    if isinstance(value, np.ndarray):
-        return value.round(4).tolist()
+    if isinstance(value, np.ndarray):  # what networks scored: deciles by statistic
+        deciles = np.quantile(value, np.linspace(0, 1, 11), axis=0).round(3).T.tolist()
+        return dict(zip(STATISTICS, deciles))
     return {name: _plain(entry) for name, entry in value.items()} if isinstance(value, dict) else value
 
 
@@ -217,7 +218,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         numbers = {"episodes": options.episodes, "seed": options.seed, "maps": measured, "windows": windows}
-        options.json.write_text(json.dumps(_plain(numbers), indent=1) + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps(_plain(numbers)) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

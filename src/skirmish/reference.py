@@ -30,9 +30,9 @@ class Sample:
     count: int
 
     @property
-    def error(self) -> float:
-        """Standard error of the mean."""
-        return self.deviation / math.sqrt(self.count)
+    def margin(self) -> float:
+        """Two standard errors of the mean; 3 / n where all n values are equal, which is what they do not exclude."""
+        return 2 * self.deviation / math.sqrt(self.count) if self.deviation else 3 / self.count
 
     def __str__(self) -> str:
         return f"{self.mean:.2f} ± {self.deviation:.2f} ({self.count})"
@@ -50,11 +50,11 @@ class Reference:
     untrained: tuple[dict[str, float | None], ...]
 
     def band(self, statistic: str) -> tuple[float, float] | None:
-        """From the smaller to the larger real mean, each widened by two standard errors; None if there is none."""
+        """From the smaller to the larger real mean, each widened by its margin; None if there is none."""
         known = [part[statistic] for part in (self.single, self.window) if statistic in part]
         if not known:
             return None
-        return min(s.mean - 2 * s.error for s in known), max(s.mean + 2 * s.error for s in known)
+        return min(s.mean - s.margin for s in known), max(s.mean + s.margin for s in known)
 
     def verdict(self, statistic: str, mean: float) -> str:
         """`INSIDE` the band, `NEAR` it (within `TOLERANCE`), or `OFF` with the distance in percent; "" if unknown."""
