@@ -79,11 +79,6 @@ class Client:
         """Number of the game's process."""
         return int(self._process.pid)
 
-    @property
-    def replay_folder(self) -> Path:
-        """Where the game keeps replays."""
-        return self.installation.folder / "Replays"
-
     def close(self, kill: bool = False) -> None:
         """End the game: by asking for it, or, with `kill`, by force."""
         controller, self._controller = self._controller, None

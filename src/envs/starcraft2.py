@@ -101,7 +101,7 @@ class StarCraft2(SMACEnv):
     _battles: GameBattles
 
     def __init__(self, map_name: str = "8m", seed: int | None = None, **arguments: Any) -> None:
-        self._replays_due: tuple[Path, int] | None = None
+        self._replays_due: tuple[Path, str, int] | None = None
         super().__init__(map_name=map_name, seed=seed, **arguments)
 
     def _make_battles(self, map_name: str, notify: Callable[[str], None] | None, arguments: dict[str, Any]) -> Battles:
@@ -117,10 +117,10 @@ class StarCraft2(SMACEnv):
         """Play one step as `StarCraft2Env.step`; BrokenEpisodeError if the game fails."""
         answer = super().step(actions)
         if answer[1] and self._replays_due is not None:
-            folder, episodes = self._replays_due
-            self._replays_due = (folder, episodes - 1) if episodes > 1 else None
+            folder, name, episodes = self._replays_due
+            self._replays_due = (folder, name, episodes - 1) if episodes > 1 else None
             if episodes <= 1:
-                self._write_replay(folder)
+                self._write_replay(folder, name)
         return answer
 
     @property
@@ -160,20 +160,23 @@ class StarCraft2(SMACEnv):
         `<replay_prefix or map>_<UTC time>.SC2Replay`. The Linux client cannot play it; the Windows and Mac ones can.
         """
         options = self.options
-        return self._write_replay(self._battles.engine.installation.folder / "Replays" / options.replay_dir)
+        folder = self._battles.engine.installation.folder / "Replays" / options.replay_dir
+        return self._write_replay(folder, options.replay_prefix or self.map_name)
 
     def record_replays(self, folder: str | Path, episodes: int | None = 1, first: int = 0, stride: int = 1) -> None:
-        """After the next `episodes` episodes (None: one) write the game's replay of all so far into the folder."""
+        """After the next `episodes` episodes (None: one) write the game's replay of all so far into the folder.
+
+        `first` goes into its name, and tells environments apart that write into the same folder.
+        """
         if episodes is None or episodes > 0:
-            self._replays_due = Path(folder).resolve(), episodes or 1
+            self._replays_due = Path(folder).resolve(), f"{self.map_name}_{first}", episodes or 1
 
     def replay(self) -> Replay:
         """Not for the real game, which writes files of its own; NotImplementedError."""
         raise NotImplementedError("StarCraft II records by itself: see save_replay().")
 
-    def _write_replay(self, folder: Path) -> Path:
+    def _write_replay(self, folder: Path, prefix: str) -> Path:
         data = self._battles.engine.save_replay()
-        prefix = self.options.replay_prefix or self.map_name
         folder.mkdir(parents=True, exist_ok=True)
         stamp = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d-%H-%M-%S}"
         path, number = folder / f"{prefix}_{stamp}.SC2Replay", 1

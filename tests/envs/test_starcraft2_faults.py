@@ -54,6 +54,7 @@ def stop(env):
         ("crash", "action", "StarCraft II failed while giving orders"),
         ("hang", "observation", "failed while observing: .*timed out"),
         ("error", "step", "the stand-in refuses this step"),
+        ("end", "observation", "the game has ended by itself"),
     ],
 )
 def test_a_battle_that_breaks_off_counts_for_nothing(standin, game_env, do, at, said):
@@ -141,7 +142,7 @@ def test_the_game_ends_with_a_process_that_is_killed(standin):
 
 def train(game, results, *changes):
     """Train on the stand-in as a user does; returns the finished process."""
-    keys = ("t_max=600", "test_interval=100000", "test_nepisode=2", "batch_size_run=2", "batch_size=2", *changes)
+    keys = ("t_max=300", "test_interval=100000", "test_nepisode=2", "batch_size_run=2", "batch_size=2", *changes)
     command = [sys.executable, "src/main.py", "--config=qmix", "--env-config=sc2", "with", "env_args.map_name=3m"]
     return subprocess.run(
         [*command, f"local_results_path={results}", "seed=1", *keys],
@@ -204,4 +205,19 @@ def test_a_run_whose_game_gives_up_stops_with_a_checkpoint(standin, tmp_path):
     assert list(tmp_path.glob("models/*/checkpoint*"))
     config = json.loads(next(tmp_path.glob("sacred/3m/qmix/1/config.json")).read_text())
     assert config["engine_info"]["engine"] == "starcraft2"
+    assert game.running == []
+
+
+@pytest.mark.long
+def test_a_run_is_trained_continued_and_evaluated_with_replays(standin, tmp_path):
+    game = standin()
+    done = train(game, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = train(game, tmp_path, "t_max=600", "resume=auto")
+    assert "Resumed from" in done.stdout + done.stderr
+    models = max(tmp_path.glob("models/*"), key=lambda path: path.stat().st_mtime)
+    done = train(game, tmp_path, "evaluate=True", f"checkpoint_path={models}", "save_replay=True", "replay_episodes=2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    replays = sorted(tmp_path.glob("sacred/3m/qmix/*/replays/*.SC2Replay"))
+    assert [path.name[:5] for path in replays] == ["3m_0_", "3m_1_"]
     assert game.running == []

@@ -5,7 +5,7 @@ what to do wrong:
 
     {"game": "skirmish" | "still" | "recording", "recording": path,
      "slow_start": seconds, "dies_at_start": true, "late_units": loops,
-     "faults": [{"launch": 1, "at": "step", "number": 3, "do": "crash" | "hang" | "error"}]}
+     "faults": [{"launch": 1, "at": "step", "number": 3, "do": "crash" | "hang" | "error" | "end"}]}
 
 A fault strikes the given launch (0: every one) when the request of that name comes for the given time. `launches.txt`
 gets the number of every process, `requests.txt` the name of every request with its main argument.
@@ -63,6 +63,9 @@ class Server:
             response.error.append(f"the stand-in refuses this {name}")
         else:
             getattr(self, f"on_{name}")(getattr(request, name), getattr(response, name))
+        if fault == "end":
+            response.observation.player_result.add(player_id=1, result=sc.Defeat)
+            self.status = sc.ended
         response.status = self.status
         return response.SerializeToString()
 
