@@ -8,9 +8,9 @@ from short_training import returns_of_training
     ("name", "steps"),
     [
         ("ippo", 6_000),
-        ("mappo_ns", 10_000),
+        pytest.param("mappo_ns", 10_000, marks=pytest.mark.long),
         ("ia2c", 25_000),
-        ("maa2c", 20_000),
+        pytest.param("maa2c", 20_000, marks=pytest.mark.long),
         ("happo", 8_000),
         pytest.param("coma", 30_000, marks=pytest.mark.long),
         pytest.param("hatrpo", 12_000, marks=pytest.mark.long),
