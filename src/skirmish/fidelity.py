@@ -113,8 +113,8 @@ def near_random_table(measured: dict[str, dict[str, Any]], windows: dict[str, di
                 _known(learning[statistic] if learning else None),
                 _known(reference.window.get(statistic)),
                 f"{band[0]:.2f} to {band[1]:.2f}" if band else "-",
-                reference.verdict(statistic, ours["random"][statistic].mean) or "-",
-                (reference.verdict(statistic, learning[statistic].mean) if learning else "") or "-",
+                reference.verdict(statistic, ours["random"][statistic]) or "-",
+                (reference.verdict(statistic, learning[statistic]) if learning else "") or "-",
             ]
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

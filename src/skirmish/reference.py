@@ -31,8 +31,8 @@ class Sample:
 
     @property
     def margin(self) -> float:
-        """Two standard errors of the mean; 3 / n where all n values are equal, which is what they do not exclude."""
-        return 2 * self.deviation / math.sqrt(self.count) if self.deviation else 3 / self.count
+        """Two standard errors of the mean."""
+        return 2 * self.deviation / math.sqrt(self.count)
 
     def __str__(self) -> str:
         return f"{self.mean:.2f} ± {self.deviation:.2f} ({self.count})"
@@ -54,18 +54,23 @@ class Reference:
         known = [part[statistic] for part in (self.single, self.window) if statistic in part]
         if not known:
             return None
+        if len(known) == 1 and known[0].deviation == 0:  # n equal values do not exclude others with chances up to 3 / n
+            return known[0].mean - 3 / known[0].count, known[0].mean + 3 / known[0].count
         return min(s.mean - s.margin for s in known), max(s.mean + s.margin for s in known)
 
-    def verdict(self, statistic: str, mean: float) -> str:
-        """`INSIDE` the band, `NEAR` it (within `TOLERANCE`), or `OFF` with the distance in percent; "" if unknown."""
+    def verdict(self, statistic: str, ours: Sample) -> str:
+        """`INSIDE` the band, `NEAR` it (within `TOLERANCE`), or `OFF` with the distance in percent; "" if unknown.
+
+        Our mean may be off by its own margin.
+        """
         band = self.band(statistic)
         if band is None:
             return ""
-        low, high = band
-        if low <= mean <= high:
+        low, high = band[0] - ours.margin, band[1] + ours.margin
+        if low <= ours.mean <= high:
             return INSIDE
-        edge = low if mean < low else high
-        excess = (mean - edge) / abs(edge) if edge else math.inf
+        edge = low if ours.mean < low else high
+        excess = (ours.mean - edge) / abs(edge) if edge else math.inf
         return NEAR if abs(excess) <= TOLERANCE else f"{OFF} {excess:+.0%}" if math.isfinite(excess) else OFF
 
 
