@@ -209,7 +209,7 @@ def with_map_values(config: Mapping[str, Any], updates: Mapping[str, Any]) -> di
         raise UserError(f'per_map="{chosen}" is not one of {", ".join(known)}; "" is for none.{nearest(chosen, known)}')
     env_args = {**config["env_args"], **updates.get("env_args", {})}
     source = f"src/config/maps/{chosen}.yaml"
-    of_map = load_yaml(CONFIG_DIR / "maps" / f"{chosen}.yaml").get(env_args.get("map_name"), {})
+    of_map = load_yaml(CONFIG_DIR / "maps" / f"{chosen}.yaml").get(str(env_args.get("map_name")), {})
     unknown = sorted(set(of_map) - set(config))
     if unknown:
         raise UserError(f'{source}: "{unknown[0]}" is not a key of this algorithm; switch it off with per_map="".')
