@@ -1,4 +1,4 @@
-"""How long the reader of records takes: `PYTHONPATH=src python tests/benchmarks/bench_records.py [--runs 10000]`.
+"""How long the reader of records takes: `python tests/benchmarks/bench_records.py [--runs 10000]`.
 
 Makes synthetic runs of 100 points each in a temporary folder and in a temporary MongoDB, then measures for both, each
 in a process of its own: the first indexing, a query with a warm index (the whole command), loading one metric of all
@@ -16,6 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
 
 from mongo_server import MongoServer, unavailable
 from run_writer import NOON, config, metric, run_entry
