@@ -83,11 +83,18 @@ def test_a_summary_draws_the_same_tables_as_its_runs(results, tmp_path, capsys):
     assert (tmp_path / "a" / png).read_bytes() == (tmp_path / "b" / png).read_bytes()
 
 
-def test_the_published_summaries_can_be_drawn(no_figures, tmp_path, capsys):
-    arguments = ["--from-summary", ROOT / "results" / "reference" / "3m.json", "--out", tmp_path]
-    code, out, _ = draw(capsys, *arguments)
+@pytest.mark.parametrize("summary", ["3m", "8m"])
+def test_the_published_summaries_can_be_drawn(no_figures, tmp_path, capsys, summary):
+    path = ROOT / "results" / "reference" / f"{summary}.json"
+    code, out, _ = draw(capsys, "--from-summary", path, "--out", tmp_path)
     assert code == 0
-    assert "| 3m | 96.2 [" in out
+    last_tests: dict[str, list[float]] = {}
+    for run in json.loads(path.read_text())["runs"]:
+        values = run["metrics"]["test_battle_won_mean"]["values"][-3:]
+        last_tests.setdefault(run["algorithm"], []).append(sum(values) / len(values))
+    row = next(line for line in out.splitlines() if line.startswith(f"| {summary} |"))
+    shown = [float(cell.split("[")[0]) for cell in row.split("|")[2:-1]]
+    assert shown == pytest.approx([100 * sum(v) / len(v) for _, v in sorted(last_tests.items())], abs=0.06)
 
 
 def test_choosing_algorithms_maps_and_conditions(no_figures, results, tmp_path, write_run, capsys):
