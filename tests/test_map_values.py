@@ -32,6 +32,29 @@ def test_mappos_published_values(map_name, epochs, mini_batches, clip, gain, rnn
     assert tuple(config[key] for key in keys) == (epochs, mini_batches, clip, gain, rnn)
 
 
+@pytest.mark.parametrize(
+    ("map_name", "frames", "rnn", "clip"), [("3s_vs_4z", 4, 0, 0.2), ("3s_vs_5z", 4, 0, 0.05), ("3s_vs_3z", 1, 64, 0.2)]
+)
+def test_mappos_stalkers_have_stacked_frames_in_place_of_a_memory(map_name, frames, rnn, clip):
+    config = composed(f"env_args.map_name={map_name}")
+    assert (config["frame_stack"], config["rnn_hidden_dim"], config["eps_clip"]) == (frames, rnn, clip)
+
+
+@pytest.mark.parametrize("algorithm", ["qmix", "vdn", "iql", "qatten", "qplex", "qtran", "ow_qmix", "cw_qmix"])
+def test_qmixs_published_values_serve_its_kin_too(algorithm):
+    hard = composed("env_args.map_name=6h_vs_8z", algorithm=algorithm)
+    assert (hard["epsilon_anneal_time"], hard["td_lambda"]) == (500_000, 0.3)
+    large = composed("env_args.map_name=3s5z_vs_3s6z", algorithm=algorithm)
+    assert (large["rnn_hidden_dim"], large["mixing_embed_dim"], large["hypernet_embed"]) == (256, 64, 256)
+    easy = composed("env_args.map_name=3m", algorithm=algorithm)
+    assert easy == composed("env_args.map_name=3m", "per_map=''", algorithm=algorithm) | {"per_map": "qmix"}
+    assert composed("env_args.map_name=6h_vs_8z", "per_map=''", algorithm=algorithm)["td_lambda"] == 0.6
+
+
+def test_pymarls_own_setting_has_none():
+    assert "per_map" not in composed("env_args.map_name=6h_vs_8z", algorithm="qmix_pymarl")
+
+
 def test_the_command_line_is_above_them():
     assert composed("env_args.map_name=5m_vs_6m", "epochs=7")["epochs"] == 7
 

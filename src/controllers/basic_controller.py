@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from components.action_selectors import REGISTRY as action_REGISTRY
 from components.action_selectors import masked_logits
 from components.episode_buffer import EpisodeBatch
+from components.frames import latest_frames, stack_frames
 from modules.agents import REGISTRY as agent_REGISTRY
 from modules.unroll import takes_agent_axis, unroll
 from utils.errors import UserError, nearest
@@ -26,6 +27,7 @@ Rows: TypeAlias = slice | Sequence[int] | Tensor
 class BasicMAC:
     """All agents act by one network; they tell each other apart by `obs_agent_id` and may see `obs_last_action`.
 
+    With `frame_stack` above 1 each sees that many of its observations, the newest first.
     `agent_output_type: q` makes `forward` give Q-values, `pi_logits` probabilities over the available actions.
     """
 
@@ -34,6 +36,7 @@ class BasicMAC:
         self.n_actions: int = args.n_actions
         self.args = args
         self.agent_output_type: str = getattr(args, "agent_output_type", "q")
+        self.frame_stack: int = getattr(args, "frame_stack", 1)
         self.input_shape = self._get_input_shape(scheme)
         self._build_agents(self.input_shape)
         self.action_selector: Any = registered(action_REGISTRY, args.action_selector, "action selector")(args)
@@ -111,10 +114,14 @@ class BasicMAC:
         """Network inputs [B, T, n, d] of all steps of a batch."""
         actions = batch["actions"].squeeze(-1)
         last = F.one_hot(actions, self.n_actions)
-        return self.assemble_inputs(batch["obs"], torch.cat([torch.zeros_like(last[:, :1]), last[:, :-1]], dim=1))
+        before = torch.cat([torch.zeros_like(last[:, :1]), last[:, :-1]], dim=1)
+        return self.assemble_inputs(stack_frames(batch["obs"], self.frame_stack), before)
 
     def assemble_inputs(self, obs: Tensor, last_actions: Tensor | None) -> Tensor:
-        """Inputs [..., n, d] from observations [..., n, do] and one-hot last actions [..., n, A] (None: zeros)."""
+        """Inputs [..., n, d] from observations [..., n, do] and one-hot last actions [..., n, A] (None: zeros).
+
+        Observations come stacked, where they are.
+        """
         parts = [obs]
         if self.args.obs_last_action:
             shape = (*obs.shape[:-1], self.n_actions)
@@ -133,11 +140,11 @@ class BasicMAC:
         last = None
         if self.args.obs_last_action and t > 0:
             last = F.one_hot(batch["actions"][rows, t - 1, :, 0], self.n_actions)
-        return self.assemble_inputs(batch["obs"][rows, t], last)
+        return self.assemble_inputs(latest_frames(batch["obs"], t, self.frame_stack, rows), last)
 
     def _get_input_shape(self, scheme: dict[str, Any]) -> int:
         vshape = scheme["obs"]["vshape"]
-        size: int = vshape if isinstance(vshape, int) else vshape[0]
+        size: int = (vshape if isinstance(vshape, int) else vshape[0]) * self.frame_stack
         if self.args.obs_last_action:
             size += self.args.n_actions
         if self.args.obs_agent_id:

@@ -16,6 +16,7 @@ from components.episode_buffer import EpisodeBatch
 from learners.ppo_data import PPOData
 from learners.ppo_update import PPOTrainer
 from modules.critics.ppo_critic import alive_from_avail
+from utils.errors import UserError
 from utils.rl_utils import build_vtrace_targets
 
 
@@ -124,6 +125,8 @@ class SegmentPreparer:
     """
 
     def __init__(self, mac: Any, critic: Any, trainer: PPOTrainer, args: SimpleNamespace) -> None:
+        if getattr(args, "frame_stack", 1) > 1:
+            raise UserError(f"frame_stack={args.frame_stack}: imagined frames are not stacked; use frame_stack=1.")
         self.mac, self.critic, self.trainer, self.args = mac, critic, trainer, args
 
     @torch.no_grad()

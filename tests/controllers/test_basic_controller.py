@@ -78,22 +78,34 @@ def test_there_is_no_last_action_at_the_start():
     assert make_mac()._build_inputs(make_batch(), 0)[..., OBS : OBS + A].abs().sum() == 0
 
 
+def test_stacked_observations_stand_where_the_observation_does():
+    mac, batch = make_mac(frame_stack=3), make_batch()
+    first, third = mac._build_inputs(batch, 0), mac._build_inputs(batch, 2)
+    assert third.shape == (B, N, 3 * OBS + A + N) == (B, N, mac.input_shape)
+    newest_first = torch.cat([batch["obs"][:, t] for t in (2, 1, 0)], dim=-1)
+    assert torch.equal(third[..., : 3 * OBS], newest_first)
+    assert torch.equal(first[..., :OBS], batch["obs"][:, 0])
+    assert first[..., OBS : 3 * OBS].abs().sum() == 0
+
+
 @pytest.mark.parametrize("changes", [{"obs_agent_id": False}, {"obs_last_action": False}])
 def test_inputs_can_be_left_out(changes):
     mac = make_mac(**changes)
     assert mac._build_inputs(make_batch(), 1).shape[-1] == mac.input_shape < OBS + A + N
 
 
-def test_inputs_of_all_steps_are_those_of_each():
-    mac, batch = make_mac(), make_batch()
+@pytest.mark.parametrize("frame_stack", [1, 3])
+def test_inputs_of_all_steps_are_those_of_each(frame_stack):
+    mac, batch = make_mac(frame_stack=frame_stack), make_batch()
     sequence = mac.sequence_inputs(batch)
     for t in range(T):
         assert torch.equal(sequence[:, t], mac._build_inputs(batch, t))
 
 
 @pytest.mark.parametrize("agent", sorted(set(agent_REGISTRY) - {"attention"}))  # which needs SMAC's observations
-def test_a_sequence_gives_what_its_steps_give(agent):
-    mac, batch = make_mac(agent=agent, agent_output_type="q"), make_batch()
+@pytest.mark.parametrize("frame_stack", [1, 4])
+def test_a_sequence_gives_what_its_steps_give(agent, frame_stack):
+    mac, batch = make_mac(agent=agent, agent_output_type="q", frame_stack=frame_stack), make_batch()
     mac.init_hidden(B)
     steps = torch.stack([mac.forward(batch, t) for t in range(T)], dim=1)
     torch.testing.assert_close(mac.forward_sequence(batch), steps)
@@ -107,9 +119,10 @@ def test_forward_gives_probabilities_of_legal_actions():
     assert (probs[..., 0] == 0).all()
 
 
-def test_chosen_rows_act_as_they_would_among_all():
+@pytest.mark.parametrize("frame_stack", [1, 2])
+def test_chosen_rows_act_as_they_would_among_all(frame_stack):
     batch = make_batch()
-    everyone, some = make_mac(), make_mac()
+    everyone, some = (make_mac(frame_stack=frame_stack) for _ in range(2))
     for mac in (everyone, some):
         mac.init_hidden(B)
         mac.select_actions(batch, 0, 0, test_mode=True)

@@ -8,6 +8,7 @@ import torch
 from learners.imagination import memory_before
 from learners.segments import policy_inputs, segments_of
 from modules.critics.ppo_critic import alive_from_avail
+from utils.errors import UserError
 from utils.rl_utils import build_gae_targets, build_vtrace_targets
 
 
@@ -124,3 +125,8 @@ def test_imagined_rollouts_record_the_policy_that_acted(build):
     theirs = learner.imagination.rollout(learner.imagination.starts(parts.buffer, 16), 4, learner.evolution, index)
     weights = learner.prepare(theirs, on_policy=False).weights
     assert (weights <= 1).all() and weights.min() < 0.99
+
+
+def test_stacked_frames_are_refused(build):
+    with pytest.raises(UserError, match="frame_stack=1"):
+        build(frame_stack=2)

@@ -65,6 +65,29 @@ def test_a_missing_observation_is_an_error():
         make_critic(critic_obs=True).assemble(torch.ones(1, STATE), None, torch.ones(1, N, dtype=torch.bool))
 
 
+def test_stacked_frames_of_the_state_and_of_observations():
+    critic, batch = make_critic(critic_obs=True, frame_stack=2), make_batch()
+    batch.update({"obs": torch.randn(3, 5, N, OBS)})
+    rows = critic.batch_inputs(batch)
+    now, before = [[batch[key][:, t] for key in ("state", "obs")] for t in (3, 2)]
+    states = torch.cat([now[0], before[0]], dim=-1).unsqueeze(1).expand(-1, N, -1)
+    expected = torch.cat([states, now[1], before[1], torch.eye(N).expand(3, N, N)], dim=-1)
+    assert torch.equal(rows[:, 3], expected)
+    assert rows[:, 0, :, STATE : 2 * STATE].abs().sum() == 0
+    assert critic(batch).shape == (3, 5, N, 1)
+
+
+@pytest.mark.parametrize("name", ["ppo_critic_ns", "coma_critic", "centralv"])
+def test_every_critic_stacks_frames(name):
+    critic, batch = make_critic(name, frame_stack=3), make_batch()
+    batch.update({"obs": torch.randn(3, 5, N, OBS)})
+    values = critic(batch)
+    changed = make_batch()
+    changed.data.transition_data["state"][:, 1] += 1.0
+    later = critic(changed, t=3)
+    assert not torch.allclose(later, values[:, 3:4]), "the frame two steps ago counts"
+
+
 @pytest.mark.parametrize("heads", [1, 2])
 def test_values_of_a_batch_and_of_one_step_agree(heads):
     critic = make_critic(critic_heads=heads)

@@ -7,18 +7,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from components.frames import stack_frames
+
 
 class CentralVCritic(nn.Module):
     """Values of the global state, a row for every agent.
 
     Input: state, the agent's id, and by `args.obs_individual_obs` / `args.obs_last_action` all observations and the
-    last joint action.
+    last joint action; state and observations with the frames before them by `args.frame_stack`.
     """
 
     def __init__(self, scheme: dict[str, Any], args: SimpleNamespace) -> None:
         super().__init__()
         self.args = args
         self.n_agents: int = args.n_agents
+        self.frame_stack: int = getattr(args, "frame_stack", 1)
         self.output_type = "v"
         hidden = getattr(args, "hidden_dim", args.rnn_hidden_dim)
         self.fc1 = nn.Linear(self._input_size(scheme), hidden)
@@ -32,11 +35,11 @@ class CentralVCritic(nn.Module):
 
     def _build_inputs(self, batch: Any, t: int | None) -> Tensor:
         times = slice(None) if t is None else slice(t, t + 1)
-        state = batch["state"][:, times]
+        state = stack_frames(batch["state"], self.frame_stack)[:, times]
         n_batch, n_times = state.shape[:2]
         shared = [state]
         if getattr(self.args, "obs_individual_obs", False):
-            shared.append(batch["obs"][:, times].flatten(2))
+            shared.append(stack_frames(batch["obs"], self.frame_stack)[:, times].flatten(2))
         if getattr(self.args, "obs_last_action", False):
             onehot = batch["actions_onehot"].flatten(2).float()
             before = torch.cat([torch.zeros_like(onehot[:, :1]), onehot[:, :-1]], dim=1)
@@ -46,9 +49,9 @@ class CentralVCritic(nn.Module):
         return torch.cat([rows, ids], dim=-1)
 
     def _input_size(self, scheme: dict[str, Any]) -> int:
-        size = _width(scheme["state"]["vshape"]) + self.n_agents
+        size = self.frame_stack * _width(scheme["state"]["vshape"]) + self.n_agents
         if getattr(self.args, "obs_individual_obs", False):
-            size += _width(scheme["obs"]["vshape"]) * self.n_agents
+            size += self.frame_stack * _width(scheme["obs"]["vshape"]) * self.n_agents
         if getattr(self.args, "obs_last_action", False):
             size += _width(scheme["actions_onehot"]["vshape"]) * self.n_agents
         return size

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from components.frames import stack_frames
 from modules.recurrent_trunk import RecurrentTrunk, orthogonal_linear
 from utils.errors import UserError
 
@@ -28,6 +29,7 @@ class PPOCritic(nn.Module):
     `critic_agent_id` (True): add the agent's one-hot id;
     `critic_obs` (False): add the agent's own observation;
     `critic_death_mask` (True): a dead agent's row is zeros and its id;
+    `frame_stack` (1): see that many frames of the state and of observations, the newest first;
     `critic_heads` (1): values per row, for returns that are estimated apart.
     """
 
@@ -44,9 +46,9 @@ class PPOCritic(nn.Module):
         if not (self.state or self.own_obs):
             raise UserError("critic_state and critic_obs are False: the critic would see nothing. Set one to True.")
         self.death_mask = bool(getattr(args, "critic_death_mask", True))
-        size = extra + _width(scheme["state"]["vshape"]) * self.state
-        size += self.n_agents * self.agent_id
-        size += _width(scheme["obs"]["vshape"]) * self.own_obs
+        self.frame_stack: int = getattr(args, "frame_stack", 1)
+        frame = _width(scheme["state"]["vshape"]) * self.state + _width(scheme["obs"]["vshape"]) * self.own_obs
+        size = extra + self.frame_stack * frame + self.n_agents * self.agent_id
         layers = getattr(args, "hidden_layers", [args.rnn_hidden_dim] * 2)
         self.trunk = RecurrentTrunk(size, layers, args.rnn_hidden_dim)
         heads = getattr(args, "critic_heads", 1) if heads is None else heads
@@ -59,7 +61,10 @@ class PPOCritic(nn.Module):
         return self.n_agents if self.agent_id or self.own_obs or self.death_mask else 1
 
     def assemble(self, state: Tensor, obs: Tensor | None, alive: Tensor) -> Tensor:
-        """Input rows [..., n_rows, d] from state [..., ds], obs [..., n, do] (for `critic_obs`) and alive [..., n]."""
+        """Input rows [..., n_rows, d] from state [..., ds], obs [..., n, do] (for `critic_obs`) and alive [..., n].
+
+        State and observations come stacked, where they are.
+        """
         parts = [state.unsqueeze(-2).expand(*state.shape[:-1], self.n_rows, state.shape[-1])] if self.state else []
         if self.own_obs:
             if obs is None:
@@ -76,8 +81,8 @@ class PPOCritic(nn.Module):
         """Input rows [B, T, n_rows, d] of all frames of an EpisodeBatch, on the critic's device."""
         device = self.ids.device
         alive = alive_from_avail(batch["avail_actions"].to(device))
-        obs = batch["obs"].to(device) if self.own_obs else None
-        return self.assemble(batch["state"].to(device), obs, alive)
+        obs = stack_frames(batch["obs"].to(device), self.frame_stack) if self.own_obs else None
+        return self.assemble(stack_frames(batch["state"].to(device), self.frame_stack), obs, alive)
 
     def forward(self, batch: Any, t: int | None = None) -> Tensor:
         """Values [B, T, n, heads] of an EpisodeBatch, or [B, 1, n, heads] of step t (run from the episode's start)."""
