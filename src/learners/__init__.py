@@ -45,6 +45,7 @@ REGISTRY = LazyRegistry(
         "coma_learner": "learners.coma_learner:COMALearner",
         "happo_learner": "learners.happo_learner:HAPPOLearner",
         "hatrpo_learner": "learners.hatrpo_learner:HATRPOLearner",
+        "mappo_distil_learner": "learners.mappo_distil_learner:MAPPODistilLearner",
         "q_learner": "learners.q_learner:QLearner",
         "wqmix_learner": "learners.wqmix_learner:WQMIXLearner",
         "qtran_learner": "learners.qtran_learner:QTRANLearner",

@@ -45,7 +45,7 @@ class COMALearner(PPOLearner):
         steps = self._tensor(batch["filled"])[:, 1:] != 0
         last = steps & ~torch.cat([steps[:, 1:], torch.zeros_like(steps[:, :1])], dim=1)
         ends = ((self._tensor(batch["terminated"])[:, :-1] != 0) | last).unsqueeze(-1)
-        rewards = self._tensor(batch["reward"])[:, :-1].unsqueeze(-1)
+        rewards = self.rewards_of(batch).unsqueeze(-1)
         chosen = self._tensor(batch["actions"])
         taken, args, mask = ahead.gather(3, chosen), self.args, steps.unsqueeze(-1)
         if args.n_step:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from components.episode_buffer import EpisodeBatch
+from components.reward_scale import RewardScale
 from learners.ppo_data import PPOData
 from learners.ppo_losses import normalise_advantages
 from learners.ppo_update import PPOSettings, PPOTrainer
@@ -42,10 +43,11 @@ class PPOLearner:
         self.target_follows: float = getattr(args, "target_update_interval_or_tau", 0.0)
         self.target_critic: Any = deepcopy(self.critic).requires_grad_(False) if self.target_follows else None
         self.n_updates = 0
+        self.reward_scale = RewardScale(args.gamma) if getattr(args, "reward_norm", False) else None
         self.value_norm = ValueNorm(getattr(args, "critic_heads", 1), beta=args.value_norm_beta)
         self.settings = PPOSettings.from_args(args)
-        self.agent_optimiser = _adam(mac.parameters(), args.lr, args)
-        self.critic_optimiser = _adam(self.critic.parameters(), args.critic_lr, args)
+        self.agent_optimiser = adam(mac.parameters(), args.lr, args)
+        self.critic_optimiser = adam(self.critic.parameters(), args.critic_lr, args)
         self.trainer = PPOTrainer(
             mac.agent,
             self.critic,
@@ -74,7 +76,7 @@ class PPOLearner:
         return self.trainer.update(data, self.settings)
 
     def data_of(self, batch: EpisodeBatch) -> PPOData:
-        """What the update needs of real episodes; takes their returns into the value normaliser.
+        """What the update needs of real episodes; takes them into the statistics of rewards and returns.
 
         Time-outs end an episode like any end does, unless the environment stores them as truncations: then the value of
         the closing frame stands for what would have followed.
@@ -89,6 +91,8 @@ class PPOLearner:
         value_mask = steps.expand(-1, -1, rows)
         if self.args.value_active_mask:
             value_mask = value_mask & (alive[:, :-1] if rows > 1 else alive[:, :-1].any(-1, keepdim=True))
+        if self.reward_scale is not None:
+            self.reward_scale.update(self._tensor(batch["reward"])[:, :-1], steps)
         critic_inputs = self.critic.batch_inputs(batch)
         frames = filled.expand(-1, -1, rows)
         values = self.trainer.values(critic_inputs, frames)
@@ -118,16 +122,29 @@ class PPOLearner:
         """Advantages and returns [B, T, k, v] of the T steps: n-step returns with `n_step`, else GAE.
 
         values [B, T + 1, k, v]: the critic's, in units of reward; ahead: the target critic's, which n-step returns
-        bootstrap from (the same where there is none).
+        bootstrap from (the same where there is none). With a `value_lambda` the returns are GAE's with that lambda.
         """
-        rewards = self._tensor(batch["reward"])[:, :-1].unsqueeze(-1)
+        rewards = self.rewards_of(batch).unsqueeze(-1)
         ends = self._tensor(batch["terminated"])[:, :-1].unsqueeze(-1)
         steps = (self._tensor(batch["filled"])[:, 1:] != 0).unsqueeze(-1)
         n_step = getattr(self.args, "n_step", 0)
         if not n_step:
-            return build_gae_targets(rewards, steps, ahead, self.args.gamma, self.args.gae_lambda, ends)
+            return self._gae(rewards, steps, ahead, ends)
         returns = build_nstep_returns(rewards, ends, steps, ahead, self.args.gamma, n_step)
         return torch.where(steps, returns - values[:, :-1], 0.0), returns
+
+    def _gae(self, rewards: Tensor, steps: Tensor, values: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
+        args = self.args
+        advantages, returns = build_gae_targets(rewards, steps, values, args.gamma, args.gae_lambda, ends)
+        value_lambda = getattr(args, "value_lambda", None)
+        if value_lambda is not None:
+            returns = build_gae_targets(rewards, steps, values, args.gamma, value_lambda, ends)[1]
+        return advantages, returns
+
+    def rewards_of(self, batch: EpisodeBatch) -> Tensor:
+        """Rewards [B, T, 1] of the T steps, in the units that values have: scaled where `reward_norm` asks for it."""
+        rewards = self._tensor(batch["reward"])[:, :-1]
+        return rewards if self.reward_scale is None else self.reward_scale.scale(rewards)
 
     def _target_values(self, critic_inputs: Tensor, mask: Tensor) -> Tensor:
         return self.trainer.values(critic_inputs, mask, critic=self.target_critic)
@@ -153,9 +170,13 @@ class PPOLearner:
         if not self.args.lr_linear_decay:
             return
         left = max(1.0 - t_env / self.args.t_max, 0.0)
-        for optimiser, lr in ((self.agent_optimiser, self.args.lr), (self.critic_optimiser, self.args.critic_lr)):
+        for optimiser, lr in self._rates():
             for group in optimiser.param_groups:
                 group["lr"] = lr * left
+
+    def _rates(self) -> list[tuple[torch.optim.Optimizer, float]]:
+        """Every optimizer with its step size at the start."""
+        return [(self.agent_optimiser, self.args.lr), (self.critic_optimiser, self.args.critic_lr)]
 
     def _log(self, data: PPOData, logged: dict[str, float], t_env: int) -> None:
         for name, value in logged.items():
@@ -206,7 +227,8 @@ class PPOLearner:
             "agent_opt": self.agent_optimiser,
             "critic_opt": self.critic_optimiser,
         }
-        return parts if self.target_critic is None else {**parts, "target_critic": self.target_critic}
+        optional = {"target_critic": self.target_critic, "reward_scale": self.reward_scale}
+        return parts | {name: part for name, part in optional.items() if part is not None}
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next update depends on, but the controller."""
@@ -223,7 +245,8 @@ class PPOLearner:
         self.n_updates = int(state["n_updates"])
 
 
-def _adam(parameters: Any, lr: float, args: SimpleNamespace) -> torch.optim.Adam:
+def adam(parameters: Any, lr: float, args: SimpleNamespace) -> torch.optim.Adam:
+    """Adam with the epsilon and weight decay of `args`."""
     return torch.optim.Adam(
         list(parameters), lr=lr, eps=args.optim_eps, weight_decay=getattr(args, "weight_decay", 0.0), fused=True
     )

@@ -131,9 +131,8 @@ class PPOTrainer:
         value_epochs = settings.epochs if settings.value_epochs is None else settings.value_epochs
         n_steps: dict[str, int] = {}
         for epoch in range(max(settings.epochs, value_epochs)):
-            for episodes in self._mini_batches(data, settings):
+            for parts in self.mini_batches(data, settings):
                 if settings.mini_batches > 1 or not policy_parts:
-                    parts = episodes.tensor_split(min(settings.accumulate_gradients, len(episodes)))
                     policy_parts = [PolicyRows.of(data, part) for part in parts]
                     value_parts = [ValueRows.of(data, targets, part) for part in parts]
                 steps = []
@@ -162,11 +161,13 @@ class PPOTrainer:
         gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
         return float(nn.utils.get_total_norm([g for g in gradients if g is not None]))
 
-    def _mini_batches(self, data: PPOData, settings: PPOSettings) -> list[Tensor]:
-        if settings.mini_batches == 1:
-            return [torch.arange(data.n_sequences, device=data.actions.device)]
-        order = torch.randperm(data.n_sequences, generator=self.generator).to(data.actions.device)
-        return list(order.tensor_split(settings.mini_batches))
+    def mini_batches(self, data: PPOData, settings: PPOSettings) -> list[tuple[Tensor, ...]]:
+        """Episode numbers of one epoch's mini-batches, each in the pieces that its gradient is computed in."""
+        order = torch.arange(data.n_sequences)
+        if settings.mini_batches > 1:
+            order = torch.randperm(data.n_sequences, generator=self.generator)
+        batches = order.to(data.actions.device).tensor_split(settings.mini_batches)
+        return [batch.tensor_split(min(settings.accumulate_gradients, len(batch))) for batch in batches]
 
     def _policy_step(self, parts: list[PolicyRows], data: PPOData, settings: PPOSettings) -> dict[str, Tensor]:
         """One gradient step of the actor; the parts' gradients add up to that of the whole."""
@@ -190,7 +191,7 @@ class PPOTrainer:
                 logged["ratio"] += (ratio * rows.weights).sum() / n_counted
                 logged["pi_max"] += (all_log_probs.amax(dim=-1).exp() * rows.weights).sum() / n_counted
                 logged["clip_fraction"] += clipped.sum() / n_counted
-        logged["agent_grad_norm"] = _apply(self.actor_optimizer, settings.grad_norm_clip)
+        logged["agent_grad_norm"] = apply_gradients(self.actor_optimizer, settings.grad_norm_clip)
         return logged
 
     def _value_step(self, parts: list[ValueRows], settings: PPOSettings) -> dict[str, Tensor]:
@@ -208,7 +209,10 @@ class PPOTrainer:
             loss = (losses * rows.weights.unsqueeze(1)).sum() / n_counted
             (loss * settings.value_loss_coef).backward()
             total += loss.detach()
-        return {"critic_loss": total, "critic_grad_norm": _apply(self.critic_optimizer, settings.grad_norm_clip)}
+        return {
+            "critic_loss": total,
+            "critic_grad_norm": apply_gradients(self.critic_optimizer, settings.grad_norm_clip),
+        }
 
     def _policy(
         self, inputs: Tensor, avail_actions: Tensor, mask: Tensor, hidden: Tensor | None
@@ -228,7 +232,7 @@ class PPOTrainer:
         return packing.pack(self.unroll(inputs, hidden)[0])
 
 
-def _apply(optimizer: torch.optim.Optimizer, max_norm: float) -> Tensor:
+def apply_gradients(optimizer: torch.optim.Optimizer, max_norm: float) -> Tensor:
     """Clip the gradients to a joint norm, step, and return the norm before clipping."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     norm = nn.utils.clip_grad_norm_(parameters, max_norm)

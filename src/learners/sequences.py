@@ -97,16 +97,19 @@ def packs(network: Any) -> bool:
     return hasattr(next(iter(getattr(network, "agents", [network]))), "forward_packed")
 
 
-def run_packed(network: Any, inputs: Tensor, packing: Packing, hidden: Tensor | None = None) -> Tensor:
+def run_packed(
+    network: Any, inputs: Tensor, packing: Packing, hidden: Tensor | None = None, method: str = "forward_packed"
+) -> Tensor:
     """Outputs [R, out] of a network on packed inputs [R, d], from hidden states [S, H] (None: zeros).
 
     Where the network is one per agent (`network.agents`), each runs on the rows of its own agent.
+    method: the network's function to call, with the arguments of `forward_packed`.
     """
     if not hasattr(network, "agents"):
-        return network.forward_packed(inputs, packing.batch_sizes, hidden)
+        return getattr(network, method)(inputs, packing.batch_sizes, hidden)
     parts, order = packing.by_agent
     outputs = [
-        agent.forward_packed(inputs[part.rows], part.batch_sizes, None if hidden is None else hidden[part.sequences])
+        getattr(agent, method)(inputs[part.rows], part.batch_sizes, None if hidden is None else hidden[part.sequences])
         for agent, part in zip(network.agents, parts, strict=True)
         if part.batch_sizes
     ]

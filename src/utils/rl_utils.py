@@ -19,6 +19,7 @@ __all__ = [
     "build_gae_targets",
     "build_nstep_returns",
     "build_q_lambda_targets",
+    "build_returns_so_far",
     "build_target_q",
     "build_td_lambda_targets",
     "build_vtrace_targets",
@@ -115,6 +116,11 @@ def build_nstep_returns(
         # A frame behind the last real step keeps its value: it is what a truncated episode bootstraps from.
         returns = torch.cat((torch.where(valid, step, now), values[:, -1:]), dim=1)
     return torch.where(valid, returns[:, :-1], 0.0)
+
+
+def build_returns_so_far(rewards: Tensor, gamma: float) -> Tensor:
+    """Discounted sums of the rewards up to each step, y_t = r_t + gamma y_(t-1); `rewards` and result [B, T, ...]."""
+    return _backward_sum(rewards.flip(1), torch.full_like(rewards, gamma)).flip(1)
 
 
 def build_vtrace_targets(

@@ -8,13 +8,14 @@ from torch import nn
 from modules.agents.attention_agent import AttentionAgent
 from modules.agents.ff_agent import FFAgent
 from modules.agents.n_rnn_agent import NRNNAgent
-from modules.agents.ppo_rnn_agent import PPORNNAgent
+from modules.agents.ppo_rnn_agent import PPORNNAgent, PPORNNValueAgent
 from modules.agents.rnn_agent import RNNAgent
 
 REGISTRY: dict[str, Callable[..., nn.Module] | Any] = {
     "rnn": RNNAgent,
     "n_rnn": NRNNAgent,
     "ppo_rnn": PPORNNAgent,
+    "ppo_rnn_value": PPORNNValueAgent,
     "ff": FFAgent,
     "attention": AttentionAgent,
 }

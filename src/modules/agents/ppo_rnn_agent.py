@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import torch
 from torch import Tensor, nn
 
 from modules.recurrent_trunk import RecurrentTrunk, orthogonal_linear
@@ -48,3 +49,16 @@ class PPORNNAgent(nn.Module):
     def forward_packed(self, inputs: Tensor, batch_sizes: list[int], hidden: Tensor | None = None) -> Tensor:
         """Ragged sequences of single agents: inputs [R, d], batch_sizes [T], hidden [S, H] or None -> logits [R, A]."""
         return self.head(self.trunk.packed(inputs, batch_sizes, hidden))
+
+
+class PPORNNValueAgent(PPORNNAgent):
+    """The same with a value head beside the policy head, for learners that distil a critic into the policy network."""
+
+    def __init__(self, input_shape: int, args: SimpleNamespace) -> None:
+        super().__init__(input_shape, args)
+        self.value_head = orthogonal_linear(self.trunk.output_size, 1)
+
+    def policy_and_value_packed(self, inputs: Tensor, batch_sizes: list[int], hidden: Tensor | None = None) -> Tensor:
+        """As `forward_packed`, but logits and, in the last column, values: [R, A + 1]."""
+        features = self.trunk.packed(inputs, batch_sizes, hidden)
+        return torch.cat([self.head(features), self.value_head(features)], dim=-1)
