@@ -3,7 +3,7 @@
 One call of `train` per batch of fresh real episodes (the asymmetric update rule, section 4.1 of the paper):
 
     theta <- the world model learns from the primary buffer D_P, which holds real episodes and nothing else;
-    phi   <- PPO on the fresh episodes; then PPO on imagined rollouts of the policy itself and on rollouts of the
+    phi   <- PPO on the fresh episodes and on those of the last few calls; then PPO on imagined rollouts of the policy itself and on rollouts of the
              auxiliaries kept in their buffers D_A, all with the information bonus;
     psi_i <- every `evolution_frequency` calls the auxiliaries are replaced by evolution.
 
@@ -13,6 +13,7 @@ here reads it without gradient. docs/algorithms/amal.md describes every part and
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,13 +26,16 @@ from components.asymmetric_buffer import AsymmetricBuffer, AuxiliaryData, Primar
 from components.episode_buffer import EpisodeBatch
 from learners.imagination import Imagination
 from learners.information import InformationTerm
+from learners.mixed_world_model import MixedWorldModelLearner
 from learners.ppo_data import PPOData
 from learners.ppo_learner import PPOLearner
 from learners.ppo_losses import normalise_advantages
 from learners.ppo_update import PPOSettings
 from learners.segments import SegmentPreparer, Segments, segments_of
 from learners.world_model_learner import WorldModelLearner
+from learners.world_model_metrics import OPEN_LOOP_STEPS
 from modules.exploration import AuxiliaryEvolution
+from utils.errors import UserError, nearest
 from utils.seeding import torch_stream
 
 
@@ -44,20 +48,23 @@ class AMALLearner(PPOLearner):
         super().__init__(mac, scheme, logger, args)
         seed = args.seed or 0
         obs_dim = int(scheme["obs"]["vshape"])
-        self.world_model = WorldModelLearner(args, obs_dim)
+        self.world_model = _world_model_learner(args.world_model_data)(args, obs_dim)
         self.shadow = WorldModelLearner(args, obs_dim) if args.isolation_shadow else None
         self.prepare = SegmentPreparer(mac, self.critic, self.trainer, args)
         self.imagination = Imagination(self.world_model.model, mac, self.critic, torch_stream(seed, "auxiliaries", 1))
         self.evolution = self._make_evolution(seed) if args.num_auxiliary_agents > 0 else None
         self.information = InformationTerm(args, self.world_model.model, mac, torch_stream(seed, "information"))
-        self.imagined_settings = PPOSettings.from_args(
-            SimpleNamespace(
-                **{**vars(args), "epochs": args.imagined_epochs, "entropy_coef": args.imagined_entropy_coef}
-            )
-        )
+        imagined = {
+            "epochs": args.imagined_epochs,
+            "mini_batches": args.imagined_mini_batches,
+            "entropy_coef": args.imagined_entropy_coef,
+        }
+        self.imagined_settings = PPOSettings.from_args(SimpleNamespace(**(vars(args) | imagined)))
+        self.past: deque[Segments] = deque(maxlen=args.reuse_batches)
         self.metrics_generator = torch_stream(seed, "evaluation", 1)
         self.buffer: AsymmetricBuffer | None = None
         self.rounds = 0
+        self.horizon: int = args.imagination_horizon
 
     def _make_evolution(self, seed: int) -> AuxiliaryEvolution:
         args = self.args
@@ -87,7 +94,7 @@ class AMALLearner(PPOLearner):
         if self.shadow is not None:
             self.shadow.train(self.buffer)
         real = segments_of(batch, self.device, self.mac.agent.trunk.rnn_size, self.critic)
-        logged |= self._policy_update(self._informed(real, t_env), self.settings, on_policy=True)
+        logged |= self._learn_from_real(self._informed(real, t_env))
         if self.world_model.ready and t_env >= self.args.imagination_start_steps:
             logged |= self._imagine(t_env)
         self.information.count_update()
@@ -99,9 +106,13 @@ class AMALLearner(PPOLearner):
     def _log_is_due(self, t_env: int) -> bool:
         return t_env - self.last_logged >= self.args.learner_log_interval
 
-    def _policy_update(self, segments: Segments, settings: PPOSettings, on_policy: bool) -> dict[str, float]:
-        data = self._ppo_data(segments, on_policy)
-        return self.trainer.update(data, settings)
+    def _learn_from_real(self, fresh: Segments) -> dict[str, float]:
+        """PPO on the fresh episodes and, weighted for what has changed since, on those of `reuse_batches` calls."""
+        data = self._ppo_data(fresh, on_policy=True)
+        parts = [data, *(self._ppo_data(segments, on_policy=False) for segments in self.past)]
+        if self.past.maxlen:
+            self.past.append(replace(fresh, behaviour_log_probs=data.old_log_probs))
+        return self.trainer.update(PPOData.cat(parts), self.settings)
 
     def _ppo_data(self, segments: Segments, on_policy: bool) -> PPOData:
         data = self.prepare(segments, on_policy)
@@ -146,14 +157,15 @@ class AMALLearner(PPOLearner):
     def _own_rollouts(self, buffer: AsymmetricBuffer) -> Segments:
         n = self.args.imagination_rollouts - self.n_auxiliary_rollouts
         starts = self.imagination.starts(buffer, n, self.args.imagination_initial_share)
-        return self.imagination.rollout(starts, self.args.imagination_horizon)
+        return self.imagination.rollout(starts, self.horizon)
 
     def _auxiliary_rollouts(self, evolution: AuxiliaryEvolution, buffer: AsymmetricBuffer) -> Segments:
         """Let the auxiliaries act in the world model, keep what happens in their buffers D_A, and draw from those."""
         n = self.n_auxiliary_rollouts
         starts = self.imagination.starts(buffer, n, self.args.imagination_initial_share)
         index = (torch.arange(n, device=self.device) + self.rounds) % evolution.n_auxiliaries
-        segments = self.imagination.rollout(starts, self.args.imagination_horizon, evolution, index)
+        segments = self.imagination.rollout(starts, self.horizon, evolution, index)
+        segments = segments.padded_to(self.args.imagination_horizon)
         for i in index.unique().tolist():
             buffer.add_auxiliary(i, AuxiliaryData(segments.rows(index == i).as_dict()))
         drawn = buffer.sample_auxiliary(n, self.imagination.generator)
@@ -189,6 +201,8 @@ class AMALLearner(PPOLearner):
         if self.world_model.ready:
             stats |= self.world_model.evaluate(self.buffer, self.metrics_generator)
             stats["model_updates"] = float(self.world_model.updates)
+            self.horizon = trusted_horizon(stats, self.args.imagination_max_error, self.args.imagination_horizon)
+            stats["imagination_horizon"] = float(self.horizon)
         if self.shadow is not None and self.shadow.ready:
             stats["isolation_kl"] = self._isolation_kl()
         for name, value in stats.items():
@@ -240,6 +254,8 @@ class AMALLearner(PPOLearner):
             "imagination": self.imagination.generator.get_state(),
             "metrics": self.metrics_generator.get_state(),
             "rounds": self.rounds,
+            "horizon": self.horizon,
+            "past": [segments.as_dict() for segments in self.past],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -253,7 +269,31 @@ class AMALLearner(PPOLearner):
         self.information.load_state_dict(state["information"])
         self.imagination.generator.set_state(state["imagination"].cpu())
         self.metrics_generator.set_state(state["metrics"].cpu())
-        self.rounds = state["rounds"]
+        self.rounds, self.horizon = state["rounds"], state["horizon"]
+        self.past.extend(Segments(**tensors).to(self.device) for tensors in state["past"])
+
+
+def trusted_horizon(measures: dict[str, float], max_error: float, longest: int) -> int:
+    """Length of rollouts: as long as the world model's measured open-loop error stays within `max_error`.
+
+    measures: `model_open_loop_<steps>` on held-out real episodes, as the world model's `evaluate` gives them; what was
+    not measured is no reason to stop. At least the shortest length measured, at most `longest`. `max_error` 0: longest.
+    """
+    if not max_error:
+        return longest
+    trusted = 0
+    for steps in OPEN_LOOP_STEPS:
+        if measures.get(f"model_open_loop_{steps}", 0.0) > max_error:
+            return min(max(trusted, OPEN_LOOP_STEPS[0]), longest)
+        trusted = steps
+    return longest
+
+
+def _world_model_learner(data: str) -> type[WorldModelLearner]:
+    kinds = {"primary": WorldModelLearner, "mixed": MixedWorldModelLearner}
+    if data not in kinds:
+        raise UserError(f'world_model_data is "{data}". Known: primary, mixed.{nearest(data, kinds)}')
+    return kinds[data]
 
 
 def real_limits(data: PrimaryData) -> dict[str, tuple[Tensor, Tensor]]:

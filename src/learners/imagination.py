@@ -57,11 +57,11 @@ class Imagination:
     @torch.no_grad()
     def starts(self, buffer: AsymmetricBuffer, n: int, initial_share: float = 0.0) -> Starts:
         """`n` starting frames: a share of episodes' first frames, the others drawn uniformly from real transitions."""
-        history = buffer.max_seq_length - 1
+        longest = buffer.max_seq_length - 1
         n_initial = round(n * initial_share)
         draws = [
             buffer.sample_primary_states(count, self.generator, history=history, first_steps=first_steps)
-            for count, first_steps in ((n_initial, 1), (n - n_initial, None))
+            for count, history, first_steps in ((n_initial, 0, 1), (n - n_initial, longest, None))
             if count
         ]
         return Starts.cat([self._starts(data) for data in draws])

@@ -81,6 +81,19 @@ class Segments:
         """Join stretches of equal length."""
         return cls(**{f.name: torch.cat([getattr(part, f.name) for part in parts]) for f in fields(cls)})
 
+    def padded_to(self, n_steps: int) -> Segments:
+        """The same stretches with steps that do not exist behind them, `n_steps` in all."""
+        missing = n_steps - self.mask.shape[1]
+        if missing <= 0:
+            return self
+        start = ("actor_hidden", "critic_hidden")
+        longer = {
+            name: torch.cat([value, value.new_zeros(value.shape[0], missing, *value.shape[2:])], dim=1)
+            for name, value in self.as_dict().items()
+            if name not in start
+        }
+        return replace(self, **longer)
+
     def clamped_to(self, limits: dict[str, tuple[Tensor, Tensor]]) -> Segments:
         """States, observations and rewards held within (low, high) limits of real data."""
         return replace(self, **{name: getattr(self, name).clamp(low, high) for name, (low, high) in limits.items()})

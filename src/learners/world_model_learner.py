@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from components.asymmetric_buffer import AsymmetricBuffer, PrimaryData, require_primary
+from components.asymmetric_buffer import AsymmetricBuffer, require_primary
+from components.provenance import Data
 from learners.world_model_metrics import held_out_metrics
 from modules.world_models import StateLayout, WorldModel
 from utils.seeding import stream_seed, torch_stream
@@ -66,24 +67,31 @@ class WorldModelLearner:
             self.fitted_at = total
         sums: dict[str, float] = {}
         for _ in range(n_updates):
-            data = buffer.sample_primary(
-                max(1, self.args.batch_size // self.args.world_model_sequence_length),
-                self.args.world_model_sequence_length,
-                self.generator,
-                split="train",
-                held_out_every=self.args.held_out_every,
-            )
-            for name, value in self.update(data).items():
+            for name, value in self.update(self._draw(buffer)).items():
                 sums[name] = sums.get(name, 0.0) + value
         return {name: value / max(n_updates, 1) for name, value in sums.items()}
 
-    def update(self, data: PrimaryData) -> dict[str, float]:
+    def _draw(self, buffer: AsymmetricBuffer) -> Data:
+        """The sequences of one update."""
+        length = self.args.world_model_sequence_length
+        return buffer.sample_primary(
+            max(1, self.args.batch_size // length),
+            length,
+            self.generator,
+            split="train",
+            held_out_every=self.args.held_out_every,
+        )
+
+    def _require_origin(self, data: Data) -> None:
+        require_primary(data)
+
+    def update(self, data: Data) -> dict[str, float]:
         """One gradient step on real sequences.
 
         Raises:
             ProvenanceError: if the data are anything but `PrimaryData`.
         """
-        require_primary(data)
+        self._require_origin(data)
         losses = self._losses(data)
         loss = torch.stack(list(losses.values())).sum()
         self.optimizer.zero_grad(set_to_none=True)
@@ -130,7 +138,7 @@ class WorldModelLearner:
         tokens = self.model.layout.tokens(states)
         self.model.fit_scales(tokens[:, 0][keep], tokens[:, 1][keep], data["reward"][:, 0].to(self.device)[keep])
 
-    def _losses(self, data: PrimaryData) -> dict[str, Tensor]:
+    def _losses(self, data: Data) -> dict[str, Tensor]:
         model = self.model
         states, mask = data["state"].to(self.device), data["mask"].to(self.device).flatten().float()
         length = states.shape[1] - 1

@@ -16,6 +16,7 @@ SMALL = {
     "hidden_layers": [16],
     "epochs": 2,
     "imagined_epochs": 1,
+    "reuse_batches": 1,
     "world_model_hidden": [16],
     "world_model_bins": 21,
     "world_model_min_steps": 40,

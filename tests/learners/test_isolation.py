@@ -112,7 +112,7 @@ def test_policy_critic_and_information_leave_no_gradient_in_theta(build, real_ba
         parameter.grad = None
     learner._imagine(t_env=500)
     own = learner.imagination.rollout(learner.imagination.starts(parts.buffer, 8), 4)
-    learner._policy_update(learner._informed(own, 500), learner.settings, on_policy=True)
+    learner.trainer.update(learner._ppo_data(learner._informed(own, 500), on_policy=True), learner.settings)
     assert all(parameter.grad is None for parameter in learner.world_model.model.parameters())
     assert all(parameter.grad is not None for parameter in learner.critic.parameters())
 

@@ -1,0 +1,81 @@
+"""AMAL's learner: horizons by measured error, and real episodes learned from again."""
+
+import copy
+
+import pytest
+import torch
+
+from learners.amal_learner import trusted_horizon
+
+
+def measured(*errors):
+    return {f"model_open_loop_{steps}": error for steps, error in zip((1, 5, 10, 15), errors, strict=False)}
+
+
+@pytest.mark.parametrize(
+    ("errors", "horizon"),
+    [
+        ((0.2, 0.3, 0.4, 0.5), 15),
+        ((0.2, 0.3, 1.2, 0.5), 5),
+        ((0.2, 0.3, 0.4, 1.2), 10),
+        ((0.2, 1.2, 0.4, 0.5), 1),
+        ((1.2, 1.2, 1.2, 1.2), 1),
+        ((0.2, 0.3), 15),
+        ((), 15),
+    ],
+)
+def test_rollouts_are_as_long_as_the_model_was_measured_to_be_right(errors, horizon):
+    assert trusted_horizon(measured(*errors), 1.0, 15) == horizon
+    assert trusted_horizon(measured(*errors), 1.0, 8) == min(horizon, 8)
+    assert trusted_horizon(measured(*errors), 0.0, 15) == 15
+
+
+def run_rounds(parts, n, first=0, steps=0):
+    for number in range(first, first + n):
+        batch = parts.runner.run(test_mode=False)
+        steps += int(batch["filled"].sum()) - batch.batch_size
+        parts.buffer.insert_episode_batch(batch)
+        parts.learner.train(batch, steps, number)
+    return steps
+
+
+def test_an_untrusted_model_shortens_the_rollouts(build):
+    parts = build(imagination_max_error=1e-6)
+    run_rounds(parts, 5)
+    assert parts.learner.horizon == 1
+    own = parts.learner._own_rollouts(parts.buffer)
+    theirs = parts.learner._auxiliary_rollouts(parts.learner.evolution, parts.buffer)
+    assert own.mask.shape[1] == 1
+    assert theirs.mask.shape[1] == 5, "stored rollouts keep one length"
+
+
+def test_earlier_batches_count_with_the_policy_that_played_them(build):
+    parts = build(reuse_batches=2, imagination_updates=0, num_auxiliary_agents=0, mi_policies="noise")
+    run_rounds(parts, 4)
+    learner = parts.learner
+    assert len(learner.past) == 2
+    data = [learner._ppo_data(segments, on_policy=False) for segments in learner.past]
+    for segments, part in zip(learner.past, data, strict=True):
+        ratio = (part.old_log_probs - segments.behaviour_log_probs).exp()[part.policy_mask]
+        assert torch.allclose(part.weights[part.policy_mask], ratio.clamp(max=1.0), atol=1e-6)
+        assert (ratio != 1).any(), "the policy has changed since"
+
+
+def test_reuse_changes_the_policy_and_survives_a_resume(build):
+    whole, plain, second = build(reuse_batches=2), build(), build(reuse_batches=2)
+    batches = [copy.deepcopy(build().runner.run(test_mode=False)) for _ in range(5)]
+
+    def feed(parts, some, steps=0):
+        for number, batch in enumerate(some):
+            steps += int(batch["filled"].sum()) - batch.batch_size
+            parts.buffer.insert_episode_batch(batch)
+            parts.learner.train(batch, steps, number)
+        return torch.cat([p.detach().flatten().clone() for p in parts.mac.parameters()]), steps
+
+    expected, _ = feed(whole, batches)
+    assert not torch.equal(expected, feed(plain, batches)[0])
+    first = build(reuse_batches=2)
+    _, steps = feed(first, batches[:3])
+    for ours, theirs in ((first.learner, second.learner), (first.mac, second.mac), (first.buffer, second.buffer)):
+        theirs.load_state_dict(copy.deepcopy(ours.state_dict()))
+    assert torch.equal(feed(second, batches[3:], steps)[0], expected)
