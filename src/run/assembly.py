@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from run import actor_file
 from utils.errors import UserError, nearest
 from utils.logging import Logger
 
@@ -50,6 +51,16 @@ class Parts:
     learner: Any
     buffer: Any
     logger: Logger
+
+
+@dataclass(frozen=True)
+class Fields:
+    """What a batch of episodes is made of. `full`: the scheme with the fields that `preprocess` adds."""
+
+    scheme: dict[str, Any]
+    groups: dict[str, int]
+    preprocess: dict[str, Any]
+    full: dict[str, Any]
 
 
 def import_plugins(modules: Iterable[str]) -> None:
@@ -114,32 +125,26 @@ def resolve_device(device: str, use_cuda: bool) -> str:
 
 
 def build(args: SimpleNamespace, logger: Logger, directory: Path) -> Parts:
-    """Build the parts for `args`; `directory` is where a buffer may keep files of its own.
-
-    Adds to `args` what PyMARL's components expect there: n_agents, n_actions, state_shape, obs_shape, episode_limit.
-    """
+    """Build the parts for `args`; `directory` is where a buffer may keep files of its own."""
     import runners
-    from components.episode_buffer import EpisodeBatch
-    from components.transforms import OneHot
 
     runner = runners.REGISTRY[runners.resolve(args)](args=args, logger=logger)
     try:
-        info = runner.get_env_info()
-        args.env_info = dict(info)
-        for key in ("n_agents", "n_actions", "state_shape", "obs_shape", "episode_limit"):
-            setattr(args, key, info[key])
-        scheme, groups = build_scheme(info, bool(getattr(args, "need_probs", False)))
-        preprocess = {"actions": ("actions_onehot", [OneHot(out_dim=args.n_actions)])}
-        # controllers and learners see the fields that preprocessing adds, too
-        full = EpisodeBatch(scheme, groups, 1, 1, preprocess=preprocess).scheme
-        mac = registry("mac")[args.mac](full, groups, args)
-        runner.setup(scheme=scheme, groups=groups, preprocess=preprocess, mac=mac)
-        learner = registry("learner")[args.learner](mac, full, logger, args)
+        fields = fields_of(args, runner.get_env_info())
+        mac = build_controller(args, fields)
+        if getattr(args, "load_actor", ""):
+            actor = actor_file.load_into(mac, args)
+            runner.t_env = actor.t_env if args.evaluate else 0
+            logger.console_logger.info(f"Actor loaded from {args.load_actor}: {actor.origin}")
+        runner.setup(scheme=fields.scheme, groups=fields.groups, preprocess=fields.preprocess, mac=mac)
+        learner = registry("learner")[args.learner](mac, fields.full, logger, args)
+        _require_action_kind(learner, args)
         if str(args.device).startswith("cuda"):
             learner.cuda()
         buffer = None
         if hasattr(learner, "attach_buffer") or not is_on_policy(learner, args):
-            buffer = _build_buffer(args, scheme, groups, preprocess, directory)
+            _require_memoryless(mac, args)
+            buffer = _build_buffer(args, fields, directory)
         if hasattr(learner, "attach_buffer"):
             learner.attach_buffer(buffer)
     except BaseException:
@@ -148,12 +153,42 @@ def build(args: SimpleNamespace, logger: Logger, directory: Path) -> Parts:
     return Parts(runner, mac, learner, buffer, logger)
 
 
+def fields_of(args: SimpleNamespace, info: Mapping[str, Any]) -> Fields:
+    """Return the fields of a batch in an environment of these sizes.
+
+    Adds to `args` what PyMARL's components expect there: n_agents, n_actions, state_shape, obs_shape, episode_limit.
+    """
+    from components.episode_buffer import EpisodeBatch
+    from components.transforms import OneHot
+
+    args.env_info = dict(info)
+    for key in ("n_agents", "n_actions", "state_shape", "obs_shape", "episode_limit"):
+        setattr(args, key, info[key])
+    args.continuous_actions = bool(info.get("continuous_actions", False))
+    scheme, groups = build_scheme(info, bool(getattr(args, "need_probs", False)))
+    preprocess: dict[str, Any] = {"actions": ("actions_onehot", [OneHot(out_dim=args.n_actions)])}
+    if args.continuous_actions:
+        preprocess = {}
+    full = EpisodeBatch(scheme, groups, 1, 1, preprocess=preprocess).scheme
+    return Fields(scheme, groups, preprocess, full)
+
+
+def build_controller(args: SimpleNamespace, fields: Fields) -> Any:
+    """Return the controller that `args.mac` names."""
+    return registry("mac")[args.mac](fields.full, fields.groups, args)
+
+
 def build_scheme(info: Mapping[str, Any], need_probs: bool) -> tuple[dict[str, Any], dict[str, int]]:
-    """Return PyMARL's scheme and groups for an environment of these sizes."""
+    """Return PyMARL's scheme and groups for an environment of these sizes.
+
+    Continuous actions are `n_actions` numbers in [-1, 1]; `avail_actions` then says which of them an agent has.
+    """
+    continuous = bool(info.get("continuous_actions", False))
+    actions = {"vshape": (info["n_actions"],)} if continuous else {"vshape": (1,), "dtype": torch.long}
     scheme: dict[str, Any] = {
         "state": {"vshape": info["state_shape"]},
         "obs": {"vshape": info["obs_shape"], "group": "agents"},
-        "actions": {"vshape": (1,), "group": "agents", "dtype": torch.long},
+        "actions": {"group": "agents", **actions},
         "avail_actions": {"vshape": (info["n_actions"],), "group": "agents", "dtype": torch.int},
         "reward": {"vshape": (1,)},
         "terminated": {"vshape": (1,), "dtype": torch.uint8},
@@ -163,9 +198,27 @@ def build_scheme(info: Mapping[str, Any], need_probs: bool) -> tuple[dict[str, A
     return scheme, {"agents": info["n_agents"]}
 
 
-def _build_buffer(
-    args: SimpleNamespace, scheme: dict[str, Any], groups: dict[str, int], preprocess: dict[str, Any], directory: Path
-) -> Any:
+def _require_action_kind(learner: Any, args: SimpleNamespace) -> None:
+    """Raise a `UserError` where actions are continuous and the learner does not say that it can learn such."""
+    if args.continuous_actions and not getattr(learner, "continuous_actions", False):
+        raise UserError(
+            f'learner="{args.learner}" needs discrete actions, and those of this environment are continuous. Use '
+            "--config=maddpg or --config=masac, or discrete actions (pettingzoo: env_args.continuous_actions=False)."
+        )
+
+
+def _require_memoryless(mac: Any, args: SimpleNamespace) -> None:
+    """Raise a `UserError` where agents look back, but the buffer gives single steps without those before."""
+    if getattr(registry("buffer")[args.buffer], "whole_episodes", True):
+        return
+    if any(getattr(network, "recurrent", True) for network in getattr(mac.agent, "agents", [mac.agent])):
+        raise UserError(f'buffer="{args.buffer}" is for agents without memory: use agent=ff, or buffer=replay.')
+    for key, off in (("obs_last_action", False), ("frame_stack", 1)):
+        if getattr(args, key, off) != off:
+            raise UserError(f'buffer="{args.buffer}" gives single steps, without those before: use {key}={off}.')
+
+
+def _build_buffer(args: SimpleNamespace, fields: Fields, directory: Path) -> Any:
     buffer_class = registry("buffer")[args.buffer]
     accepted = inspect.signature(buffer_class).parameters
     options = {
@@ -176,11 +229,11 @@ def _build_buffer(
     if "directory" in accepted:
         options["directory"] = directory
     return buffer_class(
-        scheme,
-        groups,
+        fields.scheme,
+        fields.groups,
         args.buffer_size,
         args.episode_limit + 1,
-        preprocess=preprocess,
+        preprocess=fields.preprocess,
         device="cpu" if args.buffer_cpu_only else args.device,
         **options,
     )

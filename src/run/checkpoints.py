@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 import random
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,16 +33,16 @@ def save(folder: Path, state: Mapping[str, Any], label: Mapping[str, Any]) -> Pa
     return folder / FILE
 
 
-def load(path: Path) -> dict[str, Any]:
-    """Read a checkpoint (tensors, numbers, text and containers only; nothing in it is executed)."""
+def load(path: Path, what: str = "checkpoint", expected: int = FORMAT) -> dict[str, Any]:
+    """Read a checkpoint, or another file of ours (tensors, numbers, text and containers; nothing in it is executed)."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+    except Exception as error:  # bytes that are no such file end in errors of any kind
         reason = str(error).split("\n")[0]
-        raise UserError(f"The checkpoint {path} cannot be read: {reason}.") from None
+        raise UserError(f"The {what} {path} cannot be read: {reason}.") from None
     found = state.get("format") if isinstance(state, dict) else None
-    if found != FORMAT:
-        raise UserError(f"The checkpoint {path} has format {found}; this version reads format {FORMAT}.")
+    if found != expected:
+        raise UserError(f"The {what} {path} has format {found}; this version reads format {expected}.")
     return state
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from configuration import ROOT
-from run import assembly, checkpoints, evaluation, replays
+from run import actor_file, assembly, checkpoints, evaluation, replays
 from run.interrupt import Interrupted
 from run.training import HEADLINE, Label, Trainer
 from tracking import database
@@ -76,10 +76,7 @@ def prepare(config: dict[str, Any]) -> dict[str, Any]:
     config = assembly.check(copy.deepcopy(config))
     assembly.resolve_device(config["device"], config["use_cuda"])
     replays.check(config)
-    if config["evaluate"] and not config["checkpoint_path"]:
-        raise UserError("evaluate=True needs checkpoint_path=results/models/<token>, the folder of the models to play.")
-    if config["checkpoint_path"]:
-        evaluation.find_models(config["checkpoint_path"], config["load_step"])
+    check_models(config)
     if config["resume"]:
         found = checkpoints.find(config["resume"], results_folder(config) / "models", config)
         config["resume"] = str(found) if found else ""
@@ -91,6 +88,25 @@ def prepare(config: dict[str, Any]) -> dict[str, Any]:
         config["seed"] = secrets.randbelow(2**31)
     config["env_args"]["seed"] = config["seed"]
     return config
+
+
+def check_models(config: Mapping[str, Any]) -> None:
+    """Refuse, before anything is played, models and actors that cannot be loaded or written."""
+    if config["evaluate"] and not (config["checkpoint_path"] or config["load_actor"]):
+        raise UserError(
+            "evaluate=True needs checkpoint_path=results/models/<token>, the folder of the models to play, "
+            "or load_actor=FILE."
+        )
+    if config["checkpoint_path"] and config["load_actor"]:
+        raise UserError("checkpoint_path and load_actor both say what to start from; give one of them.")
+    if config["checkpoint_path"]:
+        evaluation.find_models(config["checkpoint_path"], config["load_step"])
+    if config["load_actor"]:
+        actor_file.require_same_keys(config["load_actor"], config)
+    if config["save_actor"]:
+        if config["experiment_run"]:
+            raise UserError("save_actor names one file, which all runs of an experiment would write.")
+        actor_file.require_writable(config["save_actor"])
 
 
 def run(sacred_run: Any, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,17 +143,20 @@ def run(sacred_run: Any, config: Mapping[str, Any]) -> dict[str, Any]:
         if args.checkpoint_path:
             console.info(f"Models loaded from {evaluation.load_models(parts, args)}")
         if args.evaluate:
-            return _evaluate(parts, args, places)
+            return _evaluate(parts, args, places, config)
         return _train(sacred_run, parts, args, places, config, progress)
     finally:
         parts.runner.close_env()
         logger.close()
 
 
-def _evaluate(parts: assembly.Parts, args: SimpleNamespace, places: Places) -> dict[str, Any]:
+def _evaluate(
+    parts: assembly.Parts, args: SimpleNamespace, places: Places, config: Mapping[str, Any]
+) -> dict[str, Any]:
     console = parts.logger.console_logger
-    folder = places.run or Path(args.checkpoint_path)
+    folder = places.run or (Path(args.checkpoint_path) if args.checkpoint_path else Path(args.load_actor).parent)
     summary = evaluation.evaluate(parts, args, folder / "evaluation.csv")
+    summary["actor"] = _save_actor(parts, args, config)
     if args.save_replay:
         summary["replays"] = [str(path) for path in replays.show(folder / "replays", args.replay_to)]
     for label, key, scale, unit in (("win rate", "win_rate", 100, " %"), ("return", "return", 1, "")):
@@ -146,6 +165,8 @@ def _evaluate(parts: assembly.Parts, args: SimpleNamespace, places: Places) -> d
             interval = f"95 % interval {low:.1f} to {high:.1f}{unit}"
             console.info(f"{summary['episodes']} episodes: {label} {mean:.1f}{unit} ({interval})")
     console.info(f"One row per episode: {_shown(Path(summary['csv']))}")
+    if summary["actor"]:
+        console.info(f"Actor: {_shown(Path(summary['actor']))}")
     if summary.get("replays"):
         console.info(f"{len(summary['replays'])} replays: {_shown(folder / 'replays')}")
     _write_summary(places.run, summary)
@@ -188,6 +209,7 @@ def _train(
         "models": str(models),
         "run": str(run_folder) if run_folder else None,
         "tensorboard": str(places.tensorboard) if places.tensorboard else None,
+        "actor": _save_actor(parts, args, config),
     }
     _write_summary(run_folder, summary)
     sacred_run.info["summary"] = summary  # for a database, which has no summary.json
@@ -195,6 +217,13 @@ def _train(
     if reason == "interrupted":
         raise Interrupted
     return summary
+
+
+def _save_actor(parts: assembly.Parts, args: SimpleNamespace, config: Mapping[str, Any]) -> str | None:
+    """Write the team into the file that `save_actor` names, if it names one; return the path."""
+    if not args.save_actor:
+        return None
+    return str(actor_file.write(args.save_actor, parts.mac, config, args.env_info, parts.runner.t_env))
 
 
 def _closing_words(summary: Mapping[str, Any]) -> str:
@@ -210,7 +239,7 @@ def _closing_words(summary: Mapping[str, Any]) -> str:
             rows.append((name, f"at {steps:,.0f} steps, after {seconds:.0f} s"))
     cost = f"{summary['wall_seconds']:.0f} s, {summary['cpu_seconds']:.0f} CPU-seconds"
     rows.append(("cost", f"{cost}, {summary['peak_memory_mib']:.0f} MiB at most"))
-    rows += [(key, _shown(Path(summary[key]))) for key in ("run", "models", "tensorboard") if summary[key]]
+    rows += [(key, _shown(Path(summary[key]))) for key in ("run", "models", "actor", "tensorboard") if summary[key]]
     head = "Done."
     if summary["ended_by"] == "interrupted":
         head = "Stopped."

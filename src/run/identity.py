@@ -14,7 +14,7 @@ FREE_KEYS = frozenset(
         *("log_interval", "use_tensorboard", "label", "local_results_path", "repeat_id"),
         *("use_wandb", "wandb_project", "wandb_team", "wandb_mode", "mongo_url", "mongo_db"),
         *("save_model", "save_model_interval", "save_every_episodes", "checkpoint_interval"),
-        *("checkpoint_path", "load_step", "evaluate", "use_cuda", "device", "torch_threads"),
+        *("checkpoint_path", "load_step", "save_actor", "evaluate", "use_cuda", "device", "torch_threads"),
         *("save_replay", "replay_episodes", "replay_to", "experiment", "experiment_run"),
     }
 )
