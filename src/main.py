@@ -55,13 +55,14 @@ def help_text(experiment: Any) -> str:
     """Return what `--help` prints: usage, examples, what there is to choose from, sacred's commands and options."""
     from skirmish.maps import MAP_NAMES
 
+    width = max(len(name) for folder in ("algs", "envs") for name in overlay_names(folder)) + 2
     lists = "\n".join(
         [
             "Algorithms (src/config/algs):",
-            *(f"  {name:<18}{_first_comment('algs', name)}" for name in overlay_names("algs")),
+            *(f"  {name:<{width}}{_first_comment('algs', name)}" for name in overlay_names("algs")),
             "",
             "Environments (src/config/envs):",
-            *(f"  {name:<18}{_first_comment('envs', name)}" for name in overlay_names("envs")),
+            *(f"  {name:<{width}}{_first_comment('envs', name)}" for name in overlay_names("envs")),
             "",
             f"Maps: {', '.join(MAP_NAMES)}",
         ]

@@ -14,6 +14,7 @@ from short_training import returns_of_training
         ("happo", 8_000),
         pytest.param("coma", 30_000, marks=pytest.mark.long),
         pytest.param("hatrpo", 12_000, marks=pytest.mark.long),
+        pytest.param("mappo_distil", 15_000, marks=pytest.mark.long),
     ],
 )
 def test_a_short_training_is_far_above_an_untrained_team(name, steps, tmp_path):
