@@ -3,8 +3,8 @@
 One call of `train` per batch of fresh real episodes (the asymmetric update rule, section 4.1 of the paper):
 
     theta <- the world model learns from the primary buffer D_P, which holds real episodes and nothing else;
-    phi   <- PPO on the fresh episodes and on those of the last few calls; then PPO on imagined rollouts of the policy itself and on rollouts of the
-             auxiliaries kept in their buffers D_A, all with the information bonus;
+    phi   <- PPO on the fresh episodes and on those of the last few calls; then PPO on imagined rollouts of the policy
+             itself and on rollouts of the auxiliaries kept in their buffers D_A, all with the information bonus;
     psi_i <- every `evolution_frequency` calls the auxiliaries are replaced by evolution.
 
 Nothing flows back: the world model is trained by an object that sees D_P alone (`world_model_learner`), and everything
