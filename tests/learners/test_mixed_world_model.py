@@ -1,4 +1,4 @@
-"""The corrupted world model of the ablation: it eats what auxiliaries imagined, and its draws are what they should be."""
+"""The corrupted world model of the ablation: it eats what auxiliaries imagined, and draws what it should."""
 
 import copy
 
