@@ -6,7 +6,7 @@ import pytest
 
 from configuration import compose, overlay, parse_updates
 from experiments import plan
-from experiments.setting import Setting
+from experiments.setting import FOLDER, Setting, read
 from experiments.sweep import pick
 from utils.errors import UserError
 
@@ -17,6 +17,13 @@ def asked(**given):
 
 def keys(made):
     return [run.key for run in made.runs]
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_setting_of_the_repository_can_be_run_by_its_name(path):
+    made = plan.make(read(path))
+    assert made.name == path.stem
+    assert len(made.runs) > 1
 
 
 class TestRuns:
