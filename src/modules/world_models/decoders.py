@@ -79,6 +79,8 @@ class PairDecoder(ViewDecoder):
         self.ally = mlp([pair_size, hidden, hidden, blocks.ally_rows[1] + 1], final_activation=False)
         own_size = blocks.before + blocks.after + self.n_own_actions
         self.own = mlp([n_features, hidden, hidden, own_size], final_activation=False)
+        # can it be healed; of agents by healers, whose target actions name agents
+        self.heal = mlp([pair_size, hidden, hidden, 1], final_activation=False) if layout.healers else None
         others = [[j for j in range(n_agents) if j != i] for i in range(n_agents)]
         self.register_buffer("others", torch.tensor(others, dtype=torch.long).reshape(n_agents, -1), persistent=False)
 
@@ -91,7 +93,8 @@ class PairDecoder(ViewDecoder):
         ally_rows = ally[..., :-1] * ((ally[..., -1:] > 0) & ally_seen.unsqueeze(-1))
         obs = torch.cat([before, enemy_rows.flatten(2), ally_rows.flatten(2), after], dim=-1)
         agent_alive = alive[:, : self.layout.n_agents].unsqueeze(-1)
-        target_logits = enemy[..., -1].masked_fill(~enemy_seen, -20.0)
+        target_logits, possible = self._target_logits(tokens, enemy[..., -1], alive)
+        target_logits = target_logits.masked_fill(~possible, -20.0)
         return obs * agent_alive, torch.cat([own_logits, target_logits], dim=-1)
 
     def loss(self, tokens: Tensor, alive: Tensor, obs: Tensor, avail: Tensor) -> Tensor:
@@ -109,14 +112,15 @@ class PairDecoder(ViewDecoder):
         own_error = (torch.cat([before, after], dim=-1) - own_target).square().mean(-1)
         avail = avail.float()
         own_entropy = F.binary_cross_entropy_with_logits(own_logits, avail[..., : self.n_own_actions], reduction="none")
+        target_logits, target_possible = self._target_logits(tokens, enemy[..., -1], alive)
         target_entropy = F.binary_cross_entropy_with_logits(
-            enemy[..., -1], avail[..., self.n_own_actions :], reduction="none"
+            target_logits, avail[..., self.n_own_actions :], reduction="none"
         )
         return (
             _mean(own_error + own_entropy.mean(-1), agent_alive)
             + _row_loss(enemy[..., :-2], enemy[..., -2], enemy_rows, enemy_possible)
             + _row_loss(ally[..., :-1], ally[..., -1], ally_rows, ally_possible)
-            + _mean(target_entropy, enemy_possible)
+            + _mean(target_entropy, target_possible.float())
         )
 
     def _parts(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -127,6 +131,21 @@ class PairDecoder(ViewDecoder):
             self.enemy(self._pairs(agents, enemies.unsqueeze(1).expand(-1, n_agents, -1, -1))),
             self.ally(self._pairs(agents, agents[:, self.others])),
         )
+
+    def _target_logits(self, tokens: Tensor, attack: Tensor, alive: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits [N, n, m] of the target actions and where agent and target both live; attack [N, n, m]: of attacks."""
+        possible = self._possible(alive)[0]
+        if self.heal is None:
+            return attack, possible
+        healers = list(self.layout.healers)
+        n_agents, n_targets = self.layout.n_agents, attack.shape[-1]
+        agents, named = tokens[:, :n_agents], min(n_agents, n_targets)
+        healed = agents[:, :named].unsqueeze(1).expand(-1, len(healers), -1, -1)
+        logits, possible = attack.clone(), possible.clone()
+        logits[:, healers, :named] = self.heal(self._pairs(agents[:, healers], healed)).squeeze(-1)
+        living = alive[:, healers].unsqueeze(2) & alive[:, :named].unsqueeze(1)
+        possible[:, healers] = F.pad(living, (0, n_targets - named))
+        return logits, possible
 
     def _pairs(self, agents: Tensor, units: Tensor) -> Tensor:
         difference = units - agents.unsqueeze(2)

@@ -7,6 +7,7 @@ whole state. Observations are split in the same way where the environment tells 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -44,6 +45,7 @@ class StateLayout(nn.Module):
 
     index: Tensor
     present: Tensor
+    heals: Tensor
 
     def __init__(
         self,
@@ -54,6 +56,7 @@ class StateLayout(nn.Module):
         n_enemies: int = 0,
         enemy_features: tuple[str, ...] = (),
         obs_blocks: ObsBlocks | None = None,
+        healers: Sequence[int] = (),
     ) -> None:
         super().__init__()
         self.n_agents, self.n_actions, self.state_dim = n_agents, n_actions, state_dim
@@ -76,6 +79,10 @@ class StateLayout(nn.Module):
             self.obs_blocks = None
         self.register_buffer("index", torch.where(index < 0, state_dim, index), persistent=False)
         self.register_buffer("present", index >= 0, persistent=False)
+        self.healers = tuple(healers)
+        heals = torch.zeros(n_agents, dtype=torch.bool)
+        heals[list(healers)] = True
+        self.register_buffer("heals", heals, persistent=False)
 
     @classmethod
     def from_args(cls, args: SimpleNamespace) -> StateLayout:
@@ -90,6 +97,7 @@ class StateLayout(nn.Module):
             n_enemies=int(info.get("n_enemies", 0)),
             enemy_features=tuple(info.get("enemy_features", ())),
             obs_blocks=None if blocks is None else ObsBlocks(**blocks),
+            healers=info.get("healers", ()),
         )
 
     @property
@@ -121,6 +129,22 @@ class StateLayout(nn.Module):
         """State [..., d_s] -> tokens [..., U, F]."""
         padded = torch.cat([state, state.new_zeros(*state.shape[:-1], 1)], dim=-1)
         return padded[..., self.index]
+
+    def targets(self, target: Tensor) -> Tensor:
+        """Who does something to whom: the agents' choices of target actions [..., n, m] -> [..., U, U].
+
+        A healer's k-th target action names agent k, any other agent's enemy k.
+        """
+        n_agents, n_units = self.n_agents, self.n_tokens
+        pairs = target.new_zeros(*target.shape[:-2], n_units, n_units)
+        if not self.n_target_actions:
+            return pairs
+        heals = self.heals.to(target.dtype).unsqueeze(-1)
+        pairs[..., :n_agents, n_agents:] = target * (1 - heals)
+        if self.healers:
+            named = min(n_agents, self.n_target_actions)
+            pairs[..., :n_agents, :named] = (target * heals)[..., :named]
+        return pairs
 
     def alive(self, tokens: Tensor) -> Tensor:
         """Tokens [..., U, F] -> bool [..., U]."""

@@ -98,11 +98,8 @@ class EntityTrunk(nn.Module):
         return torch.cat([tokens, change, flags, padded], dim=-1)
 
     def _edges(self, tokens: Tensor, target: Tensor) -> Tensor:
-        n_agents, n_units = self.layout.n_agents, self.layout.n_tokens
         difference = tokens.unsqueeze(1) - tokens.unsqueeze(2)
-        targets = tokens.new_zeros(tokens.shape[0], n_units, n_units)
-        if target.shape[-1] and n_units > n_agents:
-            targets[:, :n_agents, n_agents:] = target
+        targets = self.layout.targets(target)
         columns = self.layout.position_columns
         distance = difference[..., columns].square().sum(-1, keepdim=True).sqrt()
         pairs = torch.stack([targets, targets.transpose(1, 2)], dim=-1)

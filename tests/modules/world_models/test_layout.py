@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from envs.smac import SMACEnv
 from modules.world_models import ObsBlocks, StateLayout
 from skirmish.battles import Battles
 
@@ -61,3 +62,16 @@ def test_tokens_of_a_real_battle_are_its_units():
 
 def test_blocks_add_up():
     assert ObsBlocks(4, (3, 5), (2, 5), 1).size == 30
+
+
+def test_a_healers_targets_are_agents_and_everybody_elses_are_enemies():
+    layout = StateLayout(3, 6 + 3, 3 * 4 + 3 * 3, ALLY, 3, ENEMY, healers=[2])
+    target = torch.zeros(1, 3, 3)
+    target[0, 0, 1] = target[0, 2, 1] = 1.0
+    pairs = layout.targets(target)[0]
+    assert pairs.nonzero().tolist() == [[0, 3 + 1], [2, 1]]
+
+
+def test_the_medivac_of_a_real_battle_is_the_healer():
+    assert SMACEnv("MMM").get_env_info()["healers"] == [9]
+    assert SMACEnv("3m").get_env_info()["healers"] == []

@@ -152,3 +152,19 @@ def test_it_learns_that_an_attack_takes_health_from_its_target():
     change = after - tokens
     assert (error[:, N:, 0].square().sum() / change[:, N:, 0].square().sum()).item() < 0.05
     assert (error[:, :N, 3].square().sum() / change[:, :N, 3].square().sum()).item() < 0.1
+
+
+def test_a_medivac_may_heal_whom_the_decoder_says_and_never_the_dead():
+    layout = StateLayout(N, A, STATE, ALLY, M, ENEMY, BLOCKS, healers=[1])
+    model = WorldModel(layout, BLOCKS.size, hidden=[16], bins=21)
+    with torch.no_grad():
+        model.decoder.heal[-1].weight.zero_()
+        model.decoder.heal[-1].bias.fill_(5.0)
+        model.decoder.enemy[-1].weight[-1] = 0.0
+        model.decoder.enemy[-1].bias[-1] = -50.0
+    tokens = layout.tokens(torch.rand(4, STATE, generator=torch.Generator().manual_seed(0)))
+    tokens[0, 0] = 0.0  # the first agent is dead in one state
+    targets = model.view(tokens)[1][:, :, A - M :]
+    assert not targets[:, 0].any(), "no enemy can be attacked"
+    assert targets[1:, 1].all(), "every living agent can be healed"
+    assert targets[0, 1].tolist() == [False, True]
