@@ -48,7 +48,7 @@ class ReplayBuffer:
         dtypes = {key: compact_dtype(key, info.get("dtype", torch.float32)) for key, info in stored.items()}
         n_bytes = sum(int(np.prod(shapes[key])) * dtypes[key].itemsize for key in stored)
         require_memory(n_bytes, device, f"buffer_size={buffer_size} episodes of {max_seq_length} steps", buffer_size)
-        self._storage = {key: torch.zeros(shapes[key], dtype=dtypes[key], device=device) for key in stored}
+        self._storage = {key: _zeros(shapes[key], dtypes[key], device) for key in stored}
 
     @property
     def n_bytes(self) -> int:
@@ -109,10 +109,11 @@ class ReplayBuffer:
         data = SimpleNamespace(transition_data={}, episode_data={})
         for key, stored in self._storage.items():
             dtype = self.scheme[key].get("dtype", torch.float32)
+            is_view = isinstance(rows, slice)  # other indices copy already
             if self._is_episode_field(key):
-                data.episode_data[key] = stored[rows].to(dtype, copy=True)
+                data.episode_data[key] = stored[rows].to(dtype, copy=is_view)
             else:
-                data.transition_data[key] = stored[rows, times].to(dtype, copy=True)
+                data.transition_data[key] = stored[rows, times].to(dtype, copy=is_view)
         return EpisodeBatch(
             self.scheme,
             self.groups,
@@ -150,3 +151,11 @@ class ReplayBuffer:
     def _shape(self, key: str, info: dict[str, Any]) -> tuple[int, ...]:
         time_axis = () if info.get("episode_const", False) else (self.max_seq_length,)
         return (self.buffer_size, *time_axis, *value_shape(key, info, self.groups))
+
+
+def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: str | torch.device) -> torch.Tensor:
+    """Zeros; on the CPU NumPy's, which take time and memory only where something is written."""
+    if torch.device(device).type != "cpu":
+        return torch.zeros(shape, dtype=dtype, device=device)
+    n_bytes = int(np.prod(shape)) * dtype.itemsize
+    return torch.from_numpy(np.zeros(n_bytes, dtype=np.uint8)).view(dtype).view(shape)

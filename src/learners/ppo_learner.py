@@ -21,6 +21,7 @@ from learners.ppo_losses import normalise_advantages
 from learners.ppo_update import PPOSettings, PPOTrainer
 from modules.critics import REGISTRY as critic_REGISTRY
 from modules.critics.ppo_critic import alive_from_avail
+from utils.optimizers import Adam
 from utils.rl_utils import build_gae_targets, build_nstep_returns
 from utils.seeding import torch_stream
 from utils.value_norm import ValueNorm
@@ -245,8 +246,8 @@ class PPOLearner:
         self.n_updates = int(state["n_updates"])
 
 
-def adam(parameters: Any, lr: float, args: SimpleNamespace) -> torch.optim.Adam:
+def adam(parameters: Any, lr: float, args: SimpleNamespace) -> Adam:
     """Adam with the epsilon and weight decay of `args`."""
-    return torch.optim.Adam(
+    return Adam(
         list(parameters), lr=lr, eps=args.optim_eps, weight_decay=getattr(args, "weight_decay", 0.0), fused=True
     )

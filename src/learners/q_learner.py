@@ -16,9 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from components.episode_buffer import EpisodeBatch
+from controllers.basic_controller import BasicMAC
+from learners.sequences import Packing, packs, run_packed
 from modules.mixers.team_value import REGISTRY as MIXERS
 from modules.mixers.team_value import TeamValue
 from utils.errors import UserError, nearest
+from utils.optimizers import Adam, RMSprop
 from utils.rl_utils import build_nstep_returns, build_q_lambda_targets, build_td_lambda_targets
 
 
@@ -26,8 +29,10 @@ from utils.rl_utils import build_nstep_returns, build_q_lambda_targets, build_td
 class Replay:
     """A batch of episodes as the update reads it: B episodes, T frames and so T - 1 steps, n agents, A actions.
 
-    rewards, terminated, mask [B, T-1, 1]: mask is 1 for steps that have a frame after them; actions [B, T-1, n, 1];
-    avail [B, T, n, A]; state [B, T, d]; weight [B, 1, 1]: the episodes' importance (1 without priorities).
+    rewards, terminated, mask [B, T-1, 1]: mask is 1 for steps that have a frame after them; actions [B, T, n, 1];
+    avail [B, T, n, A]; weight [B, 1, 1]: the episodes' importance (1 without priorities).
+    filled [B, T, 1]: which frames are real, and not padding; frames: their place in [B, T, 1], and state [1, R, d]
+    theirs; agents: the place in [B, T, n] of the agents' rows in real frames, and inputs [R n, d] what they see there.
     """
 
     batch: EpisodeBatch
@@ -38,6 +43,10 @@ class Replay:
     avail: Tensor
     state: Tensor
     weight: Tensor | float
+    filled: Tensor
+    frames: Packing
+    agents: Packing
+    inputs: Tensor
 
 
 class QLearner:
@@ -96,21 +105,37 @@ class QLearner:
 
     def _read(self, batch: EpisodeBatch) -> Replay:
         device = self.mac.device
+        filled = batch["filled"].to(device) != 0
+        frames, agents = Packing.of(filled), Packing.of(filled.expand(-1, -1, self.args.n_agents))
         return Replay(
             batch=batch,
             rewards=batch["reward"][:, :-1].to(device),
-            actions=batch["actions"][:, :-1].to(device),
+            actions=batch["actions"].to(device),
             terminated=batch["terminated"][:, :-1].float().to(device),
-            mask=batch["filled"][:, 1:].float().to(device),
+            mask=filled[:, 1:].float(),
             avail=batch["avail_actions"].to(device),
-            state=batch["state"].to(device),
+            state=frames.pack(batch["state"].to(device).unsqueeze(2)).unsqueeze(0),
             weight=batch["importance"].unsqueeze(-1).to(device) if "importance" in batch.scheme else 1.0,
+            filled=filled,
+            frames=frames,
+            agents=agents,
+            inputs=agents.pack(self.mac.sequence_inputs(batch).to(device)),
         )
+
+    def _values(self, mac: Any, data: Replay) -> Tensor:
+        """Values [B, T, n, A] of all actions in all frames by a controller's network.
+
+        Padding is left out where the network takes ragged sequences and the controller has no way of its own to run it.
+        """
+        if not (packs(mac.agent) and _runs_plainly(mac)):
+            values: Tensor = mac.forward_sequence(data.batch)
+            return values
+        return data.agents.unpack(run_packed(mac.agent, data.inputs, data.agents), data.avail.shape[:3])
 
     def _loss(self, data: Replay) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """The loss, the masked TD errors [B, T-1, 1 or n] and what to log."""
-        q_values = self.mac.forward_sequence(data.batch)
-        team = self._team_value(self.networks["mixer"], q_values[:, :-1], data, data.actions)
+        q_values = self._values(self.mac, data)
+        team = self._team_value(self.networks["mixer"], q_values, data, data.actions)[:, :-1]
         with torch.no_grad():
             targets = self._targets(data, q_values)
         mask = data.mask.expand_as(team)
@@ -119,30 +144,33 @@ class QLearner:
         return loss, errors, {"loss_td": loss, **means(mask, q_taken_mean=team, target_mean=targets)}
 
     def _team_value(self, mixer: nn.Module, q_values: Tensor, data: Replay, actions: Tensor) -> Tensor:
-        """The team's value [B, t, 1 or n] of `actions` [B, t, n, 1], for the agents' values [B, t, n, A] of t frames.
-
-        These are all frames, or all but the last.
-        """
-        frames = slice(0, q_values.shape[1])
-        chosen, state = q_values.gather(3, actions).squeeze(3), data.state[:, frames]
+        """The team's value [B, T, 1 or n] of `actions` [B, T, n, 1], for the agents' values [B, T, n, A]."""
+        chosen = q_values.gather(3, actions).squeeze(3)
         if not mixer.reads_actions:
-            value: Tensor = mixer(chosen, state)
-            return value
-        legal = data.avail[:, frames] > 0
-        legal = legal | ~legal.any(3, keepdim=True)  # padding offers nothing; its values must stay finite
+            return self._mix(mixer, data, chosen)
+        legal = data.avail > 0
+        legal = legal | ~legal.any(3, keepdim=True)  # padding offers nothing
         best = q_values.detach().masked_fill(~legal, -torch.inf).amax(3)
         onehot = F.one_hot(actions.squeeze(3), q_values.shape[3]).to(q_values.dtype)
-        value = mixer(chosen, state, onehot, best)
-        return value
+        return self._mix(mixer, data, chosen, onehot, best)
+
+    def _mix(self, mixer: nn.Module, data: Replay, chosen: Tensor, *others: Tensor) -> Tensor:
+        """What a mixer makes of the agents' values [B, T, n] in the real frames, [B, T, 1 or n]; 0 in the others.
+
+        others [B, T, ...]: what the mixer reads behind the state.
+        """
+        first, *rest = (data.frames.pack(value.unsqueeze(2)).unsqueeze(0) for value in (chosen, *others))
+        value: Tensor = mixer(first, data.state, *rest)
+        return data.frames.unpack(value.squeeze(0), data.filled.shape).squeeze(2)
 
     def _targets(self, data: Replay, q_values: Tensor) -> Tensor:
         """Targets [B, T-1, 1], or [B, T-1, n] without a mixer."""
-        target_q = self.target_mac.forward_sequence(data.batch)
+        target_q = self._values(self.target_mac, data)
         chooser = q_values if self.args.double_q else target_q
         best = chooser.masked_fill(data.avail == 0, -torch.inf).argmax(dim=3, keepdim=True)
         mixer = self.targets["mixer"]
         next_values = self._team_value(mixer, target_q, data, best)
-        taken = self._team_value(mixer, target_q[:, :-1], data, data.actions) if self._q_lambda else None
+        taken = self._team_value(mixer, target_q, data, data.actions) if self._q_lambda else None
         return self._returns(data, next_values, taken)
 
     @property
@@ -150,7 +178,7 @@ class QLearner:
         return bool(getattr(self.args, "q_lambda", False))
 
     def _returns(self, data: Replay, next_values: Tensor, taken: Tensor | None) -> Tensor:
-        """Targets from the values of all frames [B, T, .] and, for Q(lambda), of the actions taken [B, T-1, .]."""
+        """Targets from the values of all frames [B, T, .] and, for Q(lambda), of the actions taken [B, T, .]."""
         args, step = self.args, (data.rewards, data.terminated, data.mask)
         n_step = getattr(args, "n_step", 0)
         if n_step:
@@ -230,6 +258,11 @@ class QLearner:
         self.last_logged = int(state["last_logged"])
 
 
+def _runs_plainly(mac: Any) -> bool:
+    """Whether a controller runs its network over sequences as `BasicMAC` does."""
+    return all(getattr(type(mac), name, None) is getattr(BasicMAC, name) for name in ("forward_sequence", "unroll"))
+
+
 def means(mask: Tensor, **values: Tensor) -> dict[str, Tensor]:
     """Means over the steps that `mask` [B, T, .] counts, by name."""
     count = mask.sum()
@@ -239,9 +272,9 @@ def means(mask: Tensor, **values: Tensor) -> dict[str, Tensor]:
 def _optimiser(parameters: list[nn.Parameter], args: SimpleNamespace) -> torch.optim.Optimizer:
     name = getattr(args, "optimizer", "rmsprop")
     if name == "adam":
-        return torch.optim.Adam(parameters, lr=args.lr, eps=args.optim_eps)
+        return Adam(parameters, lr=args.lr, eps=args.optim_eps, fused=True)
     if name == "rmsprop":
-        return torch.optim.RMSprop(parameters, lr=args.lr, alpha=args.optim_alpha, eps=args.optim_eps)
+        return RMSprop(parameters, lr=args.lr, alpha=args.optim_alpha, eps=args.optim_eps, foreach=True)
     raise UserError(f'no optimizer is called "{name}".{nearest(name, ("adam", "rmsprop"))} There are: adam, rmsprop')
 
 

@@ -41,7 +41,7 @@ class QTRANLearner(QLearner):
             joint_of_best = mixer(now, hidden_now, actions=self._onehot(best[:, :-1]))[0].view(shape)
         errors = (joint - targets) * data.mask
         sum_of_best = q_values[:, :-1].gather(3, best[:, :-1]).squeeze(3).sum(2, keepdim=True)
-        sum_of_taken = q_values[:, :-1].gather(3, data.actions).squeeze(3).sum(2, keepdim=True)
+        sum_of_taken = q_values[:, :-1].gather(3, data.actions[:, :-1]).squeeze(3).sum(2, keepdim=True)
         opt = (sum_of_best - joint_of_best + state_value) * data.mask
         nopt = (sum_of_taken - joint.detach() + state_value).clamp(max=0.0) * data.mask
         count = data.mask.sum()
@@ -56,12 +56,12 @@ class QTRANLearner(QLearner):
         if not self.args.double_q:
             best = q_values.masked_fill(data.avail == 0, -torch.inf).argmax(dim=3, keepdim=True)
         value = self.targets["mixer"](data.batch, hidden, actions=self._onehot(best))[0]
-        return self._returns(data, value.view(*data.state.shape[:2], 1), None)
+        return self._returns(data, value.view(data.filled.shape), None)
 
     def _values_and_features(self, mac: Any, data: Replay) -> tuple[Tensor, Tensor | None]:
         """The agents' values [B, T, n, A] and, where QTRAN's network reads them, hidden states [B, T, n, H]."""
         if self.args.qtran_arch != "qtran_paper":
-            return mac.forward_sequence(data.batch), None
+            return self._values(mac, data), None
         agent = mac.agent
         hidden, _ = agent.features_sequence(self.mac.sequence_inputs(data.batch).to(self.mac.device))
         return agent.readout(hidden), hidden

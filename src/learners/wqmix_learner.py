@@ -32,10 +32,10 @@ class WQMIXLearner(QLearner):
         return {**super()._make_networks(args), **central}
 
     def _loss(self, data: Replay) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        q_values = self.mac.forward_sequence(data.batch)
-        team = self._team_value(self.networks["mixer"], q_values[:, :-1], data, data.actions)
-        central_q = self.central_mac.forward_sequence(data.batch)[:, :-1].gather(3, data.actions).squeeze(3)
-        central = self.networks["central_mixer"](central_q, data.state[:, :-1])
+        q_values = self._values(self.mac, data)
+        team = self._team_value(self.networks["mixer"], q_values, data, data.actions)[:, :-1]
+        central_q = self._values(self.central_mac, data).gather(3, data.actions).squeeze(3)
+        central = self._mix(self.networks["central_mixer"], data, central_q)[:, :-1]
         with torch.no_grad():
             best = q_values.masked_fill(data.avail == 0, -torch.inf).argmax(dim=3, keepdim=True)
             best_value = self._target_central_value(data, best)
@@ -52,9 +52,8 @@ class WQMIXLearner(QLearner):
     def _target_central_value(self, data: Replay, actions: Tensor) -> Tensor:
         """The slow central value [B, T, 1] of `actions` [B, T, n, 1]."""
         self.target_central_mac.agent = self.targets["central_agent"]
-        chosen = self.target_central_mac.forward_sequence(data.batch).gather(3, actions).squeeze(3)
-        value: Tensor = self.targets["central_mixer"](chosen, data.state)
-        return value
+        chosen = self._values(self.target_central_mac, data).gather(3, actions).squeeze(3)
+        return self._mix(self.targets["central_mixer"], data, chosen)
 
     def _weights(self, data: Replay, errors: Tensor, targets: Tensor, best_value: Tensor, best: Tensor) -> Tensor:
         """1 for joint actions that count in full, else `w`; [B, T-1, 1].
@@ -65,6 +64,6 @@ class WQMIXLearner(QLearner):
         if self.args.weighting == "optimistic":
             counts = errors < 0
         else:
-            greedy = (data.actions == best).all(dim=2)
+            greedy = (data.actions[:, :-1] == best).all(dim=2)
             counts = greedy | (targets > best_value)
         return torch.where(counts, 1.0, self.args.w)

@@ -5,9 +5,11 @@ gradient flowing back through time is computed for all steps at once, and each w
 rows: about three times as fast at the sizes of multi-agent networks. On a GPU, cuDNN's `nn.GRU` is the better choice.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
@@ -23,6 +25,22 @@ def packed_gru(gates: Tensor, hidden: Tensor, weight: Tensor, bias: Tensor, batc
         batch_sizes: sequences still running at each step; falling, with sum R.
     """
     return _PackedGRU.apply(gates, hidden, weight, bias, batch_sizes)
+
+
+def gru_rows(
+    features: Tensor, hidden: Tensor, weights: Sequence[Tensor], batch_sizes: list[int], twice: bool = False
+) -> Tensor:
+    """Outputs [R, H] of a GRU over packed features [R, f]: by `packed_gru` on the CPU, by torch's kernel elsewhere.
+
+    weights: W_ih, W_hh, b_ih and b_hh, as `nn.GRU` and `nn.GRUCell` have them; twice: by torch's kernel on the CPU,
+    too, which has second derivatives; the rest as for `packed_gru`.
+    """
+    input_weight, hidden_weight, input_bias, hidden_bias = weights
+    if features.device.type == "cpu" and not twice:
+        return packed_gru(F.linear(features, input_weight, input_bias), hidden, hidden_weight, hidden_bias, batch_sizes)
+    sizes, start = torch.tensor(batch_sizes), hidden.unsqueeze(0)
+    outputs: Tensor = torch.gru(features, sizes, start, list(weights), True, 1, 0.0, torch.is_grad_enabled(), False)[0]
+    return outputs
 
 
 class _PackedGRU(Function):

@@ -3,19 +3,18 @@
 Inputs -> LayerNorm -> (Linear, ReLU, LayerNorm) per entry of `hidden_layers` -> GRU -> LayerNorm, orthogonal weights
 (Yu et al. 2022, "The Surprising Effectiveness of PPO in Cooperative Multi-Agent Games", appendix).
 The GRU always runs over whole sequences; ragged ones come packed, so that no padded step is ever computed.
-On the CPU `packed_gru` does nn.GRU's arithmetic in less time; `twice_differentiable` leads round it where a gradient's
+On the CPU `gru_rows` does nn.GRU's arithmetic in less time; `twice_differentiable` leads round it where a gradient's
 own gradient is wanted.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence
 
-from modules.packed_gru import packed_gru
+from modules.packed_gru import gru_rows
 
 
 def orthogonal_linear(in_features: int, out_features: int, gain: float = 1.0) -> nn.Linear:
@@ -100,24 +99,18 @@ class RecurrentTrunk(nn.Module):
 
     def _run(self, features: Tensor, batch_sizes: list[int], hidden: Tensor) -> Tensor:
         """Hidden states [R, H] of the GRU over packed features [R, f]."""
-        if features.device.type == "cpu" and not self.twice:
-            input_weight, hidden_weight, input_bias, hidden_bias = self.rnn.all_weights[0]
-            return packed_gru(
-                F.linear(features, input_weight, input_bias), hidden, hidden_weight, hidden_bias, batch_sizes
-            )
-        packed = PackedSequence(features, torch.tensor(batch_sizes))
-        return self.rnn(packed, hidden.unsqueeze(0))[0].data
+        return gru_rows(features, hidden, self.rnn.all_weights[0], batch_sizes, self.twice)
 
 
 @contextmanager
 def twice_differentiable(network: nn.Module) -> Iterator[None]:
-    """Meanwhile the trunks in `network` run by torch's own GRU kernel: slower, but with second derivatives."""
-    trunks = [module for module in network.modules() if isinstance(module, RecurrentTrunk)]
-    for trunk in trunks:
-        trunk.twice = True
+    """Meanwhile what is recurrent in `network` runs by torch's own GRU kernel: slower, but with second derivatives."""
+    recurrent: list[Any] = [module for module in network.modules() if hasattr(module, "twice")]
+    for module in recurrent:
+        module.twice = True
     try:
         with torch.backends.cudnn.flags(enabled=False):
             yield
     finally:
-        for trunk in trunks:
-            trunk.twice = False
+        for module in recurrent:
+            module.twice = False

@@ -80,9 +80,9 @@ def test_richer_ones_find_it(name, changes):
 @torch.no_grad()
 def test_qplex_is_greatest_at_the_agents_own_best_actions():
     learner, batch = make_learner("qplex"), make_batch()
-    q_values = torch.randn(9, 1, 2, 3)[:1].expand(9, 1, 2, 3)
+    q_values = torch.randn(1, 1, 2, 3).expand(9, 2, 2, 3)
     data = learner._read(batch)
-    joint = learner._team_value(learner.networks["mixer"], q_values, data, data.actions)
+    joint = learner._team_value(learner.networks["mixer"], q_values, data, data.actions)[:, 0]
     best = q_values[0, 0].argmax(-1)
     assert joint.argmax() == best[0] * 3 + best[1]
 
@@ -105,8 +105,7 @@ def test_qtrans_losses_by_hand():
     learner, batch = make_learner("qtran"), make_batch()
     data = learner._read(batch)
     own = torch.tensor([[3.0, 0.0, 1.0], [2.0, 1.0, 0.0]])
-    learner.mac.forward_sequence = lambda batch: own.expand(9, 2, 2, 3)
-    learner.target_mac.forward_sequence = learner.mac.forward_sequence
+    learner._values = lambda mac, data: own.expand(9, 2, 2, 3)
 
     class Joint(torch.nn.Module):
         def forward(self, batch, hidden, actions=None):
@@ -163,6 +162,44 @@ def test_a_prioritised_buffer_is_told_the_errors_and_its_importance_counts():
     half = learner._loss(learner._read(sample))[0]
     sample.data.episode_data["importance"][:] = 1.0
     torch.testing.assert_close(2 * half, learner._loss(learner._read(sample))[0])
+
+
+def ragged_batch():
+    """Episodes of 3, 1 and 2 steps in a batch of 6 frames."""
+    scheme, groups = build_scheme(SIZES, need_probs=False)
+    batch = EpisodeBatch(scheme, groups, 3, 6, preprocess={"actions": ("actions_onehot", [OneHot(3)])})
+    generator = torch.Generator().manual_seed(3)
+    for b, length in enumerate((3, 1, 2)):
+        fields = {
+            "state": torch.randn(1, length + 1, 1, generator=generator),
+            "obs": torch.randn(1, length + 1, 2, 1, generator=generator),
+            "avail_actions": torch.ones(1, length + 1, 2, 3),
+            "actions": torch.randint(3, (1, length + 1, 2, 1), generator=generator),
+            "reward": torch.randn(1, length + 1, 1, generator=generator),
+        }
+        batch.update(fields, bs=b, ts=slice(0, length + 1))
+        batch.update({"terminated": torch.ones(1, 1, 1)}, bs=b, ts=length - 1, mark_filled=False)
+    return batch
+
+
+@pytest.mark.parametrize("name", ["iql", "vdn", "qmix", "qmix_pymarl", "qplex", "cw_qmix", "qtran"])
+@pytest.mark.parametrize("mac", ["basic_mac", "non_shared_mac"])
+def test_leaving_padding_out_changes_neither_loss_nor_gradient(name, mac, monkeypatch):
+    outcomes = []
+    for padded in (False, True):
+        learner, batch = make_learner(name, mac=mac), ragged_batch()
+        if padded:
+
+            def mix_all(mixer, data, chosen, *others, batch=batch):
+                return mixer(chosen, batch["state"], *others)
+
+            monkeypatch.setattr(learner, "_values", lambda mac, data: mac.forward_sequence(data.batch))
+            monkeypatch.setattr(learner, "_mix", mix_all)
+        loss, errors, _ = learner._loss(learner._read(batch))
+        gradients = torch.autograd.grad(loss, learner.parameters, allow_unused=True)
+        outcomes.append([loss, errors, *(torch.zeros(()) if g is None else g for g in gradients)])
+    for packed, padded in zip(*outcomes, strict=True):
+        torch.testing.assert_close(packed, padded)
 
 
 @pytest.mark.parametrize("name", ["iql", "qmix", "qmix_pymarl", "qplex", "ow_qmix", "qtran"])

@@ -41,13 +41,9 @@ class AttentionAgent(RNNAgent):
         self.ally = nn.Linear(self.ally_size, width)
         self.attention = nn.MultiheadAttention(width, heads, batch_first=True)
 
-    def forward(self, inputs: Tensor, hidden_state: Tensor) -> tuple[Tensor, Tensor]:
-        """One step: inputs [..., d], hidden [..., H] -> outputs [..., A] and the next hidden state [..., H]."""
-        return super().forward(self.look(inputs), hidden_state)
-
-    def features_sequence(self, inputs: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Hidden states [B, T, n, H] for inputs [B, T, n, d], and the last one [B, n, H]."""
-        return super().features_sequence(self.look(inputs), hidden)
+    def embed(self, inputs: Tensor) -> Tensor:
+        """What the GRU reads [R, H] of inputs [R, d]."""
+        return super().embed(self.look(inputs))
 
     def look(self, inputs: Tensor) -> Tensor:
         """Own token and what it gathers from the others' [..., 2 H], for inputs [..., d]."""

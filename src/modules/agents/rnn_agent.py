@@ -2,21 +2,23 @@
 
 from types import SimpleNamespace
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from modules.packed_gru import gru_rows
 
 
 class RNNAgent(nn.Module):
     """Recurrent network over rows of single agents.
 
-    The GRU's parameters are those of `nn.GRUCell`, so that PyMARL's saved agents load; `forward_sequence` runs the
-    sequence kernel on the same parameters.
+    The GRU's parameters are those of `nn.GRUCell`, so that PyMARL's saved agents load; whole sequences run on
+    the same parameters.
     """
 
     def __init__(self, input_shape: int, args: SimpleNamespace) -> None:
         super().__init__()
         self.args = args
+        self.twice = False  # modules.recurrent_trunk.twice_differentiable
         self.fc1 = nn.Linear(input_shape, args.rnn_hidden_dim)
         self.rnn = nn.GRUCell(args.rnn_hidden_dim, args.rnn_hidden_dim)
         self.fc2 = nn.Linear(args.rnn_hidden_dim, args.n_actions)
@@ -28,8 +30,7 @@ class RNNAgent(nn.Module):
     def forward(self, inputs: Tensor, hidden_state: Tensor) -> tuple[Tensor, Tensor]:
         """One step: inputs [..., d], hidden [..., H] -> outputs [..., A] and the next hidden state [..., H]."""
         lead = inputs.shape[:-1]
-        features = F.relu(self.fc1(inputs.flatten(0, -2)))
-        hidden = self.rnn(features, hidden_state.reshape(-1, self.args.rnn_hidden_dim))
+        hidden = self.rnn(self.embed(inputs.flatten(0, -2)), hidden_state.reshape(-1, self.args.rnn_hidden_dim))
         return self.readout(hidden).view(*lead, -1), hidden.view(*lead, -1)
 
     def forward_sequence(self, inputs: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -40,13 +41,26 @@ class RNNAgent(nn.Module):
     def features_sequence(self, inputs: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """As `forward_sequence`, but the hidden states [B, T, n, H] that `readout` turns into outputs."""
         batch, time, n_agents, width = inputs.shape
-        rows = inputs.transpose(0, 1).reshape(time, batch * n_agents, width)
-        start = rows.new_zeros(batch * n_agents, self.args.rnn_hidden_dim) if hidden is None else hidden
-        weights = [self.rnn.weight_ih, self.rnn.weight_hh, self.rnn.bias_ih, self.rnn.bias_hh]
-        start = start.reshape(1, batch * n_agents, -1)
-        outputs, last = torch.gru(F.relu(self.fc1(rows)), start, weights, True, 1, 0.0, self.training, False, False)
-        return outputs.view(time, batch, n_agents, -1).transpose(0, 1), last.view(batch, n_agents, -1)
+        n_sequences = batch * n_agents
+        start = None if hidden is None else hidden.reshape(n_sequences, -1)
+        rows = self._memories(inputs.transpose(0, 1).reshape(-1, width), [n_sequences] * time, start)
+        outputs = rows.view(time, batch, n_agents, -1)
+        return outputs.transpose(0, 1), outputs[-1]
+
+    def forward_packed(self, inputs: Tensor, batch_sizes: list[int], hidden: Tensor | None = None) -> Tensor:
+        """Ragged sequences of single agents: inputs [R, d], batch_sizes [T], hidden [S, H] or None -> [R, A]."""
+        return self.readout(self._memories(inputs, batch_sizes, hidden))
+
+    def embed(self, inputs: Tensor) -> Tensor:
+        """What the GRU reads [R, H] of inputs [R, d]."""
+        return F.relu(self.fc1(inputs))
 
     def readout(self, hidden: Tensor) -> Tensor:
         """Outputs [..., A] from hidden states [..., H]."""
         return self.fc2(hidden)
+
+    def _memories(self, inputs: Tensor, batch_sizes: list[int], hidden: Tensor | None) -> Tensor:
+        """Hidden states [R, H] after each step of packed sequences."""
+        start = inputs.new_zeros(batch_sizes[0], self.args.rnn_hidden_dim) if hidden is None else hidden
+        weights = (self.rnn.weight_ih, self.rnn.weight_hh, self.rnn.bias_ih, self.rnn.bias_hh)
+        return gru_rows(self.embed(inputs), start, weights, batch_sizes, self.twice)
