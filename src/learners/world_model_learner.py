@@ -17,6 +17,7 @@ from components.asymmetric_buffer import AsymmetricBuffer, require_primary
 from components.provenance import Data
 from learners.world_model_metrics import held_out_metrics
 from modules.world_models import StateLayout, WorldModel
+from utils.optimizers import Adam
 from utils.seeding import stream_seed, torch_stream
 
 
@@ -42,7 +43,7 @@ class WorldModelLearner:
                 bins=args.world_model_bins,
                 ensemble=args.world_model_ensemble,
             )
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=args.world_model_lr, fused=True)
+        self.optimizer = Adam(self.model.parameters(), lr=args.world_model_lr, fused=True)
         self.generator = torch_stream(args.seed, "world_model", 1)
         self.steps_seen = 0
         self.fitted_at = 0
