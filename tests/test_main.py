@@ -21,6 +21,7 @@ SMALL_AMAL = [
     *("world_model_min_steps=100", "world_model_first_updates=5", "world_model_updates_per_step=0.02"),
     *("imagination_start_steps=150", "imagination_updates=1", "imagination_rollouts=16", "imagined_epochs=1"),
     *("num_auxiliary_agents=4", "evolution_frequency=2", "cem_population_size=20", "cem_generations=2"),
+    *("reuse_batches=1", "imagination_max_error=1.0", "isolation_shadow=True"),
 ]
 
 # As shipped, on 3m; the run is killed after its first checkpoint
@@ -278,6 +279,9 @@ class TestResume:
         (whole,) = (tmp_path / "whole").glob("sacred/*/*/1")
         assert read(resumed, "info.json")["resumed_from"]["run"] == str(killed)
         assert curves(resumed) == curves(whole)
+        if "isolation_shadow=True" in keys:
+            divergence = read(resumed, "metrics.json")["isolation_kl"]["values"]
+            assert divergence and set(divergence) == {0.0}
 
     def test_ctrl_c_leaves_a_checkpoint_and_a_run_marked_interrupted(self, command, tmp_path):
         results = tmp_path / "stopped"
