@@ -24,7 +24,7 @@ class RewardScale:
     def update(self, rewards: Tensor, mask: Tensor) -> None:
         """Take in whole episodes: rewards [B, T, 1], mask [B, T, 1] (true for real steps)."""
         sums = build_returns_so_far(rewards, self.gamma)
-        self.statistics.update(sums, mask)
+        self.statistics.update(sums.cpu(), mask.cpu())  # the statistics stay on the CPU
 
     def scale(self, rewards: Tensor) -> Tensor:
         """Rewards of any shape in units of the deviation."""

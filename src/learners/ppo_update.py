@@ -209,10 +209,8 @@ class PPOTrainer:
             loss = (losses * rows.weights.unsqueeze(1)).sum() / n_counted
             (loss * settings.value_loss_coef).backward()
             total += loss.detach()
-        return {
-            "critic_loss": total,
-            "critic_grad_norm": apply_gradients(self.critic_optimizer, settings.grad_norm_clip),
-        }
+        norm = apply_gradients(self.critic_optimizer, settings.grad_norm_clip)
+        return {"critic_loss": total, "critic_grad_norm": norm}
 
     def _policy(
         self, inputs: Tensor, avail_actions: Tensor, mask: Tensor, hidden: Tensor | None
