@@ -162,16 +162,18 @@ class AsymmetricBuffer:
         held_out_every: int = 10,
         history: int = 0,
         first_steps: int | None = None,
+        latest: int | None = None,
     ) -> PrimaryData:
-        """Frames of transitions drawn uniformly (of the `first_steps` of each episode, if given), for imagination to
-        start from, with up to `history` steps before them.
+        """Frames of transitions drawn uniformly (if given, of the `first_steps` of each episode, or of the newest
+        episodes, which hold the `latest` transitions), for imagination to start from, with up to `history` steps
+        before them.
 
         `state`, `obs`, `avail_actions`: [n, history + 1, ...], the starting frame last; `actions`, `reward`,
         `terminated`: [n, history, ...]; `mask` bool [n, history]: steps that exist (an episode's start has none
         before it; there frames repeat the first and all else is 0); `episode` and `step` int64 [n] of the starting
         frame.
         """
-        starts = self._episodes.draw(n, generator, split, held_out_every, first_steps)
+        starts = self._episodes.draw(n, generator, split, held_out_every, first_steps, latest)
         offsets = np.arange(-history, 1)
         first_row = starts.row - starts.step
         rows = np.maximum(starts.row[:, None] + offsets, first_row[:, None])

@@ -93,9 +93,17 @@ class EpisodeIndex:
         split: str = "all",
         held_out_every: int = 10,
         first_steps: int | None = None,
+        latest: int | None = None,
     ) -> Starts:
-        """`n` transitions of a split, uniformly and with replacement; only `first_steps` of each episode if given."""
+        """`n` transitions of a split, uniformly and with replacement.
+
+        first_steps: only so many of each episode; latest: only the newest episodes, as few as hold so many transitions.
+        """
         selection = self.select(split, held_out_every)
+        if latest is not None and selection.steps > latest:
+            before = int(np.searchsorted(selection.cumulative, selection.steps - latest, side="right"))
+            places = selection.places[before:]
+            selection = Selection(places, self.length[places].cumsum())
         if first_steps is not None:
             lengths = np.minimum(self.length[selection.places], first_steps)
             selection = Selection(selection.places, lengths.cumsum())

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from components.asymmetric_buffer import AsymmetricBuffer, AuxiliaryData, PrimaryData
 from components.episode_buffer import EpisodeBatch
-from learners.imagination import Imagination
+from learners.imagination import Imagination, Starts
 from learners.information import InformationTerm
 from learners.mixed_world_model import MixedWorldModelLearner
 from learners.ppo_data import PPOData
@@ -156,13 +156,16 @@ class AMALLearner(PPOLearner):
 
     def _own_rollouts(self, buffer: AsymmetricBuffer) -> Segments:
         n = self.args.imagination_rollouts - self.n_auxiliary_rollouts
-        starts = self.imagination.starts(buffer, n, self.args.imagination_initial_share)
-        return self.imagination.rollout(starts, self.horizon)
+        return self.imagination.rollout(self._starts(buffer, n), self.horizon)
+
+    def _starts(self, buffer: AsymmetricBuffer, n: int) -> Starts:
+        args = self.args
+        return self.imagination.starts(buffer, n, args.imagination_initial_share, args.imagination_latest_steps or None)
 
     def _auxiliary_rollouts(self, evolution: AuxiliaryEvolution, buffer: AsymmetricBuffer) -> Segments:
         """Let the auxiliaries act in the world model, keep what happens in their buffers D_A, and draw from those."""
         n = self.n_auxiliary_rollouts
-        starts = self.imagination.starts(buffer, n, self.args.imagination_initial_share)
+        starts = self._starts(buffer, n)
         index = (torch.arange(n, device=self.device) + self.rounds) % evolution.n_auxiliaries
         segments = self.imagination.rollout(starts, self.horizon, evolution, index)
         segments = segments.padded_to(self.args.imagination_horizon)

@@ -55,12 +55,19 @@ class Imagination:
         self.model, self.mac, self.critic, self.generator = model, mac, critic, generator
 
     @torch.no_grad()
-    def starts(self, buffer: AsymmetricBuffer, n: int, initial_share: float = 0.0) -> Starts:
-        """`n` starting frames: a share of episodes' first frames, the others drawn uniformly from real transitions."""
+    def starts(
+        self, buffer: AsymmetricBuffer, n: int, initial_share: float = 0.0, latest: int | None = None
+    ) -> Starts:
+        """`n` starting frames: a share of episodes' first frames, the others drawn uniformly from real transitions.
+
+        latest: from so many of the newest transitions; None: from all.
+        """
         longest = buffer.max_seq_length - 1
         n_initial = round(n * initial_share)
         draws = [
-            buffer.sample_primary_states(count, self.generator, history=history, first_steps=first_steps)
+            buffer.sample_primary_states(
+                count, self.generator, history=history, first_steps=first_steps, latest=latest
+            )
             for count, history, first_steps in ((n_initial, 0, 1), (n - n_initial, longest, None))
             if count
         ]

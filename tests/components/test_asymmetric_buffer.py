@@ -351,3 +351,15 @@ def test_starts_can_be_kept_to_the_first_steps_of_episodes():
     assert {key for key, count in counts.items() if count} == {(0, 0), (0, 1), (1, 0), (2, 0), (2, 1)}
     assert min(count for count in counts.values() if count) > 40
     assert (starts.row == 10 * starts.episode + starts.step).all()
+
+
+def test_draws_can_be_kept_to_the_newest_episodes():
+    index = EpisodeIndex()
+    for number in range(6):
+        index.append(start=number * 11, length=10)
+    drawn = index.draw(500, torch.Generator().manual_seed(0), latest=25)
+    assert set(drawn.episode.tolist()) == {3, 4, 5}, "as few episodes as hold 25 transitions"
+    assert set(index.draw(500, torch.Generator().manual_seed(0), latest=20).episode.tolist()) == {4, 5}
+    assert set(index.draw(500, torch.Generator().manual_seed(0), latest=1000).episode.tolist()) == set(range(6))
+    both = index.draw(300, torch.Generator().manual_seed(0), first_steps=1, latest=10)
+    assert set(both.episode.tolist()) == {5} and (both.step == 0).all()
