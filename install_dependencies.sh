@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the project needs into the Python that `python3` names (best: an active virtual environment).
 # usage: bash install_dependencies.sh [--analysis] [--envs] [--video] [--test] [--starcraft ...] [--dry-run]
-#   --analysis  tables, figures, statistics, reports      --envs  PettingZoo and Gymnasium interfaces
+#   --analysis  tables, figures, statistics, reports      --envs  PettingZoo and Gymnasium
 #   --video     replays as mp4                            --test  all of these, pytest, ruff and mypy
 #   --starcraft StarCraft II for Linux, SMAC's maps, the packages to talk to it, the smac package; with it:
 #     --accept-license  consent to Blizzard's licence beforehand    --build 4.10|4.6.2  the client's version (4.10)

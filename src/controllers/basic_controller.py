@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from components.action_selectors import REGISTRY as action_REGISTRY
 from components.action_selectors import masked_logits
+from components.continuous_selectors import REGISTRY as continuous_REGISTRY
 from components.episode_buffer import EpisodeBatch
 from components.frames import latest_frames, stack_frames
 from modules.agents import REGISTRY as agent_REGISTRY
@@ -36,10 +37,11 @@ class BasicMAC:
         self.n_actions: int = args.n_actions
         self.args = args
         self.agent_output_type: str = getattr(args, "agent_output_type", "q")
+        self.continuous: bool = getattr(args, "continuous_actions", False)
         self.frame_stack: int = getattr(args, "frame_stack", 1)
         self.input_shape = self._get_input_shape(scheme)
+        self.action_selector: Any = self._selector()(args)
         self._build_agents(self.input_shape)
-        self.action_selector: Any = registered(action_REGISTRY, args.action_selector, "action selector")(args)
         self.save_probs: bool = getattr(args, "save_probs", False)
         self.hidden_states: Tensor | None = None
         self._ids = torch.eye(self.n_agents)
@@ -63,7 +65,7 @@ class BasicMAC:
         rows = None if isinstance(bs, slice) and bs == slice(None) else _row_numbers(bs, ep_batch.batch_size)
         outputs = self._step(ep_batch, t_ep, rows)
         avail = (avail if rows is None else avail[rows]).to(outputs.device)
-        if self.agent_output_type == "pi_logits":
+        if self.agent_output_type == "pi_logits" and not self.continuous:
             if hasattr(self.action_selector, "select_from_logits") and not self.save_probs:
                 return self.action_selector.select_from_logits(outputs, avail, t_env, test_mode=test_mode)
             outputs = masked_logits(outputs, avail).softmax(-1)
@@ -77,7 +79,7 @@ class BasicMAC:
     def forward(self, ep_batch: EpisodeBatch, t: int, test_mode: bool = False) -> Tensor:
         """Q-values, or probabilities, [B, n, A] of all episodes at step t; moves their hidden states on."""
         outputs = self._step(ep_batch, t, None)
-        if self.agent_output_type == "pi_logits":
+        if self.agent_output_type == "pi_logits" and not self.continuous:
             outputs = masked_logits(outputs, ep_batch["avail_actions"][:, t].to(outputs.device)).softmax(-1)
         return outputs
 
@@ -112,8 +114,7 @@ class BasicMAC:
 
     def sequence_inputs(self, batch: EpisodeBatch) -> Tensor:
         """Network inputs [B, T, n, d] of all steps of a batch."""
-        actions = batch["actions"].squeeze(-1)
-        last = F.one_hot(actions, self.n_actions)
+        last = self.action_vectors(batch["actions"])
         before = torch.cat([torch.zeros_like(last[:, :1]), last[:, :-1]], dim=1)
         return self.assemble_inputs(stack_frames(batch["obs"], self.frame_stack), before)
 
@@ -132,6 +133,10 @@ class BasicMAC:
             parts.append(self._ids.expand(*obs.shape[:-1], self.n_agents))
         return torch.cat(parts, dim=-1)
 
+    def action_vectors(self, actions: Tensor) -> Tensor:
+        """Actions as networks read them [..., n, A]: one-hot from numbers [..., n, 1], or continuous as they are."""
+        return actions if self.continuous else F.one_hot(actions.squeeze(-1), self.n_actions)
+
     def _build_inputs(self, batch: EpisodeBatch, t: int) -> Tensor:
         """Network inputs [B, n, d] of step t."""
         return self._inputs_of_rows(batch, t, slice(None))
@@ -139,7 +144,7 @@ class BasicMAC:
     def _inputs_of_rows(self, batch: EpisodeBatch, t: int, rows: slice | Tensor) -> Tensor:
         last = None
         if self.args.obs_last_action and t > 0:
-            last = F.one_hot(batch["actions"][rows, t - 1, :, 0], self.n_actions)
+            last = self.action_vectors(batch["actions"][rows, t - 1])
         return self.assemble_inputs(latest_frames(batch["obs"], t, self.frame_stack, rows), last)
 
     def _get_input_shape(self, scheme: dict[str, Any]) -> int:
@@ -154,8 +159,19 @@ class BasicMAC:
     # --- the network --------------------------------------------------------------------------------------------------
 
     def _build_agents(self, input_shape: int) -> None:
-        self.agent: Any = registered(agent_REGISTRY, self.args.agent, "agent")(input_shape, self.args)
+        make = registered(agent_REGISTRY, self.args.agent, "agent")
+        self.agent: Any = make(input_shape, self._network_args())
         self.agent_axis = takes_agent_axis(self.agent, self.n_agents, input_shape)
+
+    def _selector(self) -> Any:
+        if self.continuous:
+            return registered(continuous_REGISTRY, self.args.continuous_selector, "continuous selector")
+        return registered(action_REGISTRY, self.args.action_selector, "action selector")
+
+    def _network_args(self) -> SimpleNamespace:
+        """`args` for the network, which makes `n_actions` outputs: several for each number of a continuous action."""
+        outputs = getattr(self.action_selector, "outputs_per_action", 1) * self.n_actions
+        return self.args if outputs == self.n_actions else SimpleNamespace(**{**vars(self.args), "n_actions": outputs})
 
     @property
     def device(self) -> torch.device:

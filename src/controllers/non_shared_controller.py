@@ -10,5 +10,5 @@ class NonSharedMAC(BasicMAC):
 
     def _build_agents(self, input_shape: int) -> None:
         make = registered(agent_REGISTRY, self.args.agent, "agent")
-        self.agent = NonSharedAgents(make, input_shape, self.args)
+        self.agent = NonSharedAgents(make, input_shape, self._network_args())
         self.agent_axis = True

@@ -44,6 +44,12 @@ def _predator_prey(seed: int | None = None, **env_args: Any) -> MultiAgentEnv:
     return SingleGame(PredatorPrey(1, seed or 0, **env_args), seed)
 
 
+def _pettingzoo(**env_args: Any) -> MultiAgentEnv:
+    from envs.pettingzoo_env import PettingZoo
+
+    return PettingZoo(**env_args)
+
+
 def _matrix_games(n_battles: int, seed: int = 0, **env_args: Any) -> VectorGame:
     from envs.matrix_game import MatrixGames
 
@@ -67,6 +73,7 @@ REGISTRY: dict[str, Callable[..., MultiAgentEnv]] = {
     "official_smac": _official_smac,
     "matrix_game": _matrix_game,
     "predator_prey": _predator_prey,
+    "pettingzoo": _pettingzoo,
 }
 VECTOR_REGISTRY: dict[str, Callable[..., Any]] = {
     "sc2": _sc2_battles,
@@ -88,6 +95,10 @@ def describe(env: str, env_args: dict[str, Any]) -> dict[str, str]:
         from envs.official_smac import describe as describe_official
 
         return describe_official(env_args)
+    if env == "pettingzoo":
+        from envs.pettingzoo_key import describe as describe_pettingzoo
+
+        return describe_pettingzoo(env_args)
     if env in ("matrix_game", "predator_prey"):
         REGISTRY[env](**env_args)
     return {}

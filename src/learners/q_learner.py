@@ -65,7 +65,7 @@ class QLearner:
         self.networks = self._make_networks(args)
         self.targets = {name: deepcopy(network) for name, network in self.networks.items()}
         self.parameters = [*mac.parameters(), *(p for network in self.networks.values() for p in network.parameters())]
-        self.optimiser = _optimiser(self.parameters, args)
+        self.optimiser = _optimiser(self._parameter_groups(), args)
         self.last_target_update = 0
         self.last_logged = -1_000_000
 
@@ -88,7 +88,7 @@ class QLearner:
         loss, errors, statistics = self._loss(data)
         self.optimiser.zero_grad()
         loss.backward()
-        grad_norm = nn.utils.clip_grad_norm_(self.parameters, self.args.grad_norm_clip)
+        grad_norm = self._clip()
         self.optimiser.step()
         self._follow(episode_num)
         if hasattr(self.buffer, "update_priorities"):
@@ -102,6 +102,14 @@ class QLearner:
             for name, value in statistics.items():
                 self.logger.log_stat(name, value.item(), t_env)
             self.last_logged = t_env
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        """What the optimiser moves, and how far where that is not `lr`."""
+        return [{"params": self.parameters}]
+
+    def _clip(self) -> Tensor:
+        """Hold the gradients' norm below `grad_norm_clip`; returns what it was."""
+        return nn.utils.clip_grad_norm_(self.parameters, self.args.grad_norm_clip)
 
     def _read(self, batch: EpisodeBatch) -> Replay:
         device = self.mac.device
@@ -269,7 +277,7 @@ def means(mask: Tensor, **values: Tensor) -> dict[str, Tensor]:
     return {name: (value.detach() * mask).sum() / count for name, value in values.items()}
 
 
-def _optimiser(parameters: list[nn.Parameter], args: SimpleNamespace) -> torch.optim.Optimizer:
+def _optimiser(parameters: list[dict[str, Any]], args: SimpleNamespace) -> torch.optim.Optimizer:
     name = getattr(args, "optimizer", "rmsprop")
     if name == "adam":
         return Adam(parameters, lr=args.lr, eps=args.optim_eps, fused=True)

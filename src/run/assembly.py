@@ -27,6 +27,7 @@ REGISTRIES = {
     "agent": "modules.agents",
     "buffer": "components",
     "action_selector": "components.action_selectors",
+    "continuous_selector": "components.continuous_selectors",
 }
 
 # a buffer's constructor argument <- the configuration key it is filled from, where both exist
@@ -131,6 +132,7 @@ def build(args: SimpleNamespace, logger: Logger, directory: Path) -> Parts:
     runner = runners.REGISTRY[runners.resolve(args)](args=args, logger=logger)
     try:
         fields = fields_of(args, runner.get_env_info())
+        _require_action_kind(registry("learner")[args.learner], args)
         mac = build_controller(args, fields)
         if getattr(args, "load_actor", ""):
             actor = actor_file.load_into(mac, args)
@@ -138,7 +140,6 @@ def build(args: SimpleNamespace, logger: Logger, directory: Path) -> Parts:
             logger.console_logger.info(f"Actor loaded from {args.load_actor}: {actor.origin}")
         runner.setup(scheme=fields.scheme, groups=fields.groups, preprocess=fields.preprocess, mac=mac)
         learner = registry("learner")[args.learner](mac, fields.full, logger, args)
-        _require_action_kind(learner, args)
         if str(args.device).startswith("cuda"):
             learner.cuda()
         buffer = None
@@ -209,9 +210,11 @@ def _require_action_kind(learner: Any, args: SimpleNamespace) -> None:
 
 def _require_memoryless(mac: Any, args: SimpleNamespace) -> None:
     """Raise a `UserError` where agents look back, but the buffer gives single steps without those before."""
+    from modules.agents import memoryless
+
     if getattr(registry("buffer")[args.buffer], "whole_episodes", True):
         return
-    if any(getattr(network, "recurrent", True) for network in getattr(mac.agent, "agents", [mac.agent])):
+    if not memoryless(mac.agent):
         raise UserError(f'buffer="{args.buffer}" is for agents without memory: use agent=ff, or buffer=replay.')
     for key, off in (("obs_last_action", False), ("frame_stack", 1)):
         if getattr(args, key, off) != off:

@@ -125,11 +125,13 @@ class Trainer:
         if buffer is not None:
             buffer.insert_episode_batch(batch)
         if self.on_policy:
-            sample = batch
+            self._update(batch)
         elif buffer.can_sample(args.batch_size):
-            sample = buffer.sample(args.batch_size)
-        else:
-            return
+            for _ in range(args.updates_per_batch):
+                self._update(buffer.sample(args.batch_size))
+
+    def _update(self, sample: Any) -> None:
+        args = self.args
         sample = sample[:, : sample.max_t_filled()]
         if str(sample.device) != str(args.device):
             sample.to(args.device)

@@ -107,7 +107,7 @@ def make(tmp_path, runner=None, learner=None, buffer=None, mac=None, **keys):
             **{"t_max": 95, "test_interval": 1000, "log_interval": 1000, "test_nepisode": 4, "batch_size_run": 2},
             **{"save_model": False, "save_model_interval": 30, "save_every_episodes": 0, "checkpoint_interval": 0},
             **{"stop_win_rate": 0.0, "stop_evaluations": 2, "max_episodes": 0, "max_minutes": 0.0},
-            **{"batch_size": 3, "device": "cpu", "on_policy": True},
+            **{"batch_size": 3, "updates_per_batch": 1, "device": "cpu", "on_policy": True},
             **keys,
         }
     )
@@ -137,6 +137,11 @@ class TestLearning:
         trainer.run()
         assert trainer.parts.buffer.inserted == [1, 2, 3, 4, 5]
         assert [call[0] for call in trainer.learner.calls] == [-1, -1, -1]
+
+    def test_several_batches_may_be_drawn_after_each_collection(self, tmp_path):
+        trainer = make(tmp_path, buffer=Buffer(), on_policy=False, t_max=45, updates_per_batch=4)
+        trainer.run()
+        assert [call[2] for call in trainer.learner.calls] == [30] * 4 + [40] * 4 + [50] * 4
 
 
 class TestEnd:

@@ -19,3 +19,8 @@ REGISTRY: dict[str, Callable[..., nn.Module] | Any] = {
     "ff": FFAgent,
     "attention": AttentionAgent,
 }
+
+
+def memoryless(agent: Any) -> bool:
+    """Whether an agent's outputs depend on the present step alone, as its network says by `recurrent = False`."""
+    return not any(getattr(network, "recurrent", True) for network in getattr(agent, "agents", [agent]))

@@ -10,6 +10,8 @@ from modules.recurrent_trunk import mlp, orthogonal_linear
 class FFAgent(nn.Module):
     """Feed-forward network over rows of single agents; the hidden state is carried through untouched."""
 
+    recurrent = False
+
     def __init__(self, input_shape: int, args: SimpleNamespace) -> None:
         super().__init__()
         self.args = args
