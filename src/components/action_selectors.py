@@ -7,6 +7,7 @@ outputs that are not finite raise `NonFiniteOutputs`, and an agent without any a
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -158,10 +159,9 @@ def multinomial_entropy(logits: torch.Tensor) -> torch.Tensor:
 
 def check_finite(outputs: torch.Tensor, avail_actions: torch.Tensor, t_env: int) -> None:
     """Raise `NonFiniteOutputs` if an available action's output [B, n, A] is NaN or infinite."""
-    finite = torch.isfinite(outputs)
-    if bool(finite.all()):
+    if math.isfinite(outputs.sum().item()):  # as it is not where any of them is not
         return
-    bad = ~finite & (avail_actions != 0)
+    bad = ~torch.isfinite(outputs) & (avail_actions != 0)
     if bool(bad.any()):
         battle, agent, action = bad.nonzero()[0].tolist()
         raise NonFiniteOutputs(
@@ -180,9 +180,8 @@ def _are_probabilities(outputs: torch.Tensor) -> bool:
 def _legal_argmax(scores: torch.Tensor, avail_actions: torch.Tensor, t_env: int) -> torch.Tensor:
     """Index [B, n] of the highest score among the available actions."""
     best, actions = masked_logits(scores, avail_actions).max(dim=-1)
-    stuck = best == -torch.inf
-    if bool(stuck.any()):
-        battle, agent = stuck.nonzero()[0].tolist()
+    if best.min().item() == -torch.inf:
+        battle, agent = (best == -torch.inf).nonzero()[0].tolist()
         raise NoAvailableAction(
             f"no action is available at environment step {t_env} for agent {agent} of battle {battle}; "
             "an environment must always offer at least one (for a dead agent: no-op)"
