@@ -49,6 +49,8 @@ REGISTRY = LazyRegistry(
         "q_learner": "learners.q_learner:QLearner",
         "wqmix_learner": "learners.wqmix_learner:WQMIXLearner",
         "qtran_learner": "learners.qtran_learner:QTRANLearner",
+        "maddpg_learner": "learners.maddpg_learner:MADDPGLearner",
+        "masac_learner": "learners.masac_learner:MASACLearner",
         "amal_learner": "learners.amal_learner:AMALLearner",
     }
 )

@@ -25,11 +25,13 @@ def orthogonal_linear(in_features: int, out_features: int, gain: float = 1.0) ->
     return layer
 
 
-def mlp(in_features: int, sizes: Sequence[int], input_norm: bool = True) -> nn.Sequential:
-    """LayerNorm (optional), then Linear, ReLU and LayerNorm for every size."""
+def mlp(in_features: int, sizes: Sequence[int], input_norm: bool = True, layer_norm: bool = True) -> nn.Sequential:
+    """LayerNorm (optional), then Linear, ReLU and LayerNorm (optional) for every size."""
     layers: list[nn.Module] = [nn.LayerNorm(in_features)] if input_norm else []
     for size in sizes:
-        layers += [orthogonal_linear(in_features, size, gain=2**0.5), nn.ReLU(), nn.LayerNorm(size)]
+        layers += [orthogonal_linear(in_features, size, gain=2**0.5), nn.ReLU()]
+        if layer_norm:
+            layers.append(nn.LayerNorm(size))
         in_features = size
     return nn.Sequential(*layers)
 

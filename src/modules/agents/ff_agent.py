@@ -1,4 +1,4 @@
-"""Memoryless agent: the layers of MAPPO's actor without its GRU. For matrix games and fully observed tasks."""
+"""Memoryless agent: MAPPO's actor without its GRU. For fully observed tasks, and for replay of single steps."""
 
 from types import SimpleNamespace
 
@@ -8,7 +8,10 @@ from modules.recurrent_trunk import mlp, orthogonal_linear
 
 
 class FFAgent(nn.Module):
-    """Feed-forward network over rows of single agents; the hidden state is carried through untouched."""
+    """Feed-forward network over rows of single agents; the hidden state is carried through untouched.
+
+    Reads `hidden_layers`, `layer_norm` (True: before, and after each layer), `policy_gain` (0.01 if not given).
+    """
 
     recurrent = False
 
@@ -16,7 +19,8 @@ class FFAgent(nn.Module):
         super().__init__()
         self.args = args
         layers = getattr(args, "hidden_layers", [args.rnn_hidden_dim] * 2)
-        self.base = mlp(input_shape, layers)
+        norm = getattr(args, "layer_norm", True)
+        self.base = mlp(input_shape, layers, norm, norm)
         self.head = orthogonal_linear(layers[-1], args.n_actions, getattr(args, "policy_gain", 0.01))
 
     def init_hidden(self) -> Tensor:
