@@ -2,6 +2,7 @@
 
 import io
 
+import psutil
 import pytest
 import torch
 
@@ -38,6 +39,15 @@ def test_what_comes_out_equals_what_went_in(kit, buffer):
 def test_storage_takes_the_bytes_that_compact_fields_need(kit, buffer):
     per_step = 4 * 4 + 3 * 2 * 4 + 3 * 2 + 3 * 5 + 4 + 1 + 1
     assert buffer.n_bytes == 4 * 9 * per_step
+
+
+def test_a_new_buffer_takes_no_memory_before_episodes_come(kit):
+    process = psutil.Process()
+    before = process.memory_info().rss
+    buffer = ReplayBuffer(kit.scheme, kit.groups, 1_000_000, kit.max_seq_length, kit.preprocess)
+    assert process.memory_info().rss - before < 0.1 * buffer.n_bytes
+    assert buffer.n_bytes > 500_000_000
+    assert buffer[:3]["state"].sum() == 0
 
 
 def test_the_ring_overwrites_the_oldest(kit, buffer):
