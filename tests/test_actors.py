@@ -25,12 +25,12 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture
 def trained(tmp_path):
-    """`trained(name, **keys)` -> the parts of a run on 2m_vs_1m with random weights, and its actor's file."""
+    """`trained(name, **keys)` -> the parts of a run with random weights, on 2m_vs_1m, and its actor's file."""
     runners = []
 
-    def make(name, **keys):
-        config = compose(name, "sc2") | {"seed": 4, "device": "cpu", "batch_size_run": EPISODES} | keys
-        config["env_args"] = config["env_args"] | {"map_name": "2m_vs_1m", "seed": 4}
+    def make(name, env="sc2", **keys):
+        config = compose(name, env) | {"seed": 4, "device": "cpu", "batch_size_run": EPISODES} | keys
+        config["env_args"] = config["env_args"] | ({"map_name": "2m_vs_1m"} if env == "sc2" else {}) | {"seed": 4}
         args = SimpleNamespace(**config)
         seed_everything(4)
         parts = assembly.build(args, Logger(get_logger()), tmp_path)
@@ -65,6 +65,8 @@ FAMILIES = [
     ("mappo", {"agent": "ff", "obs_last_action": True}),
     ("mappo_ns", {}),
     ("coma", {}),
+    ("maddpg", {}),
+    ("masac", {}),
     ("amal", {}),
 ]
 
@@ -80,6 +82,17 @@ def test_a_loaded_team_acts_as_the_trained_one(trained, name, keys):
             ours = team.act(obs[:, t], avail[:, t])
             assert ours.shape == (EPISODES, 2)
             assert np.array_equal(ours[steps[:, t]], actions[:, t][steps[:, t]])
+
+
+def test_continuous_actions_are_rows_of_numbers(trained):
+    pytest.importorskip("mpe2")
+    parts, path = trained("maddpg", "pettingzoo", batch_size_run=1)
+    team = load_actor(path)
+    batch = parts.runner.run(test_mode=True)
+    for t in range(3):
+        expected = batch["actions"][0, t].numpy()
+        assert expected.shape == (team.n_agents, team.n_actions)
+        assert np.array_equal(team.act(batch["obs"][0, t], batch["avail_actions"][0, t]), expected)
 
 
 @pytest.mark.parametrize(("name", "keys"), [("qmix", {"frame_stack": 2}), ("mappo_ns", {"obs_last_action": True})])

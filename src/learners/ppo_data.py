@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from types import SimpleNamespace
 
 import torch
 from torch import Tensor
@@ -132,6 +133,19 @@ class ValueRows:
             weights=_weights(packing, counted, data.value_weights),
             n_counted=int(counted.sum()),
         )
+
+
+def counted_steps(steps: Tensor, alive: Tensor, n_rows: int, args: SimpleNamespace) -> tuple[Tensor, Tensor]:
+    """Which steps count for the policy [B, T, n] and for the critic [B, T, n_rows], by the keys `*_active_mask`.
+
+    steps: bool [B, T], those that exist; alive: bool [B, T, n].
+    """
+    exist = steps.unsqueeze(-1)
+    policy_mask = exist & alive if args.policy_active_mask else exist.expand_as(alive)
+    value_mask = exist.expand(-1, -1, n_rows)
+    if args.value_active_mask:
+        value_mask = value_mask & (alive if n_rows > 1 else alive.any(-1, keepdim=True))
+    return policy_mask, value_mask
 
 
 def _weights(packing: Packing, counted: Tensor, weights: Tensor | None) -> Tensor:

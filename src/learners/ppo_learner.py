@@ -16,7 +16,7 @@ from torch import Tensor
 
 from components.episode_buffer import EpisodeBatch
 from components.reward_scale import RewardScale
-from learners.ppo_data import PPOData
+from learners.ppo_data import PPOData, counted_steps
 from learners.ppo_losses import normalise_advantages
 from learners.ppo_update import PPOSettings, PPOTrainer
 from modules.critics import REGISTRY as critic_REGISTRY
@@ -87,11 +87,8 @@ class PPOLearner:
         alive = alive_from_avail(avail)
         filled = self._tensor(batch["filled"]) != 0
         steps = filled[:, 1:]  # a step is real if there is a frame after it
-        policy_mask = steps & (alive[:, :-1] if self.args.policy_active_mask else True)
         rows = self.critic.n_rows
-        value_mask = steps.expand(-1, -1, rows)
-        if self.args.value_active_mask:
-            value_mask = value_mask & (alive[:, :-1] if rows > 1 else alive[:, :-1].any(-1, keepdim=True))
+        policy_mask, value_mask = counted_steps(steps[..., 0], alive[:, :-1], rows, self.args)
         if self.reward_scale is not None:
             self.reward_scale.update(self._tensor(batch["reward"])[:, :-1], steps)
         critic_inputs = self.critic.batch_inputs(batch)
@@ -102,7 +99,6 @@ class PPOLearner:
         self.value_norm.update(returns, value_mask)
         inputs = self._tensor(self.mac.sequence_inputs(batch))[:, :-1]
         actions = self._tensor(batch["actions"])[:, :-1, :, 0]
-        policy_mask = policy_mask.expand(-1, -1, self.n_agents)
         advantages = advantages[..., 0].expand(-1, -1, self.n_agents)
         if self.args.normalise_advantages:
             advantages = normalise_advantages(advantages, policy_mask)

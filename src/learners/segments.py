@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from components.asymmetric_buffer import AuxiliaryData
 from components.episode_buffer import EpisodeBatch
-from learners.ppo_data import PPOData
+from learners.ppo_data import PPOData, counted_steps
 from learners.ppo_update import PPOTrainer
 from modules.critics.ppo_critic import alive_from_avail
 from utils.errors import UserError
@@ -148,13 +148,12 @@ class SegmentPreparer:
         inputs = policy_inputs(self.mac, segments.obs[:, :-1], segments.previous_actions[:, :-1])
         avail = segments.avail_actions[:, :-1]
         alive = alive_from_avail(segments.avail_actions)
-        steps = segments.mask.unsqueeze(-1)
-        policy_mask = (steps & alive[:, :-1]) if self.args.policy_active_mask else steps.expand_as(alive[:, :-1])
+        policy_mask, value_mask = counted_steps(segments.mask, alive[:, :-1], self.critic.n_rows, self.args)
         actions = segments.actions
         old_log_probs = self.trainer.log_probs(inputs, avail, actions, policy_mask, segments.actor_hidden)
         critic_inputs = self.critic.assemble(segments.state, segments.obs, alive)
-        n_rows = critic_inputs.shape[2]
-        frames = torch.cat([segments.mask[:, :1], segments.mask], dim=1).unsqueeze(-1).expand(-1, -1, n_rows)
+        frames = torch.cat([segments.mask[:, :1], segments.mask], dim=1).unsqueeze(-1)
+        frames = frames.expand(-1, -1, critic_inputs.shape[2])
         values = self.trainer.values(critic_inputs, frames, segments.critic_hidden)
         old_values = values[:, :-1]
         if self.trainer.value_norm is not None:
@@ -171,9 +170,6 @@ class SegmentPreparer:
             self.args.gamma,
             self.args.gae_lambda,
         )
-        value_mask = frames[:, 1:]
-        if self.args.value_active_mask:
-            value_mask = value_mask & (alive[:, :-1] if n_rows > 1 else alive[:, :-1].any(-1, keepdim=True))
         return PPOData(
             actor_inputs=inputs,
             avail_actions=avail,

@@ -103,8 +103,7 @@ class Trainer:
         args = self.args
         with torch.no_grad():
             batch = self.runner.run(test_mode=False)
-        self._learn(batch)
-        self.episode += args.batch_size_run
+        self.learn(batch)
         if (self.t_env - self.last_test) / args.test_interval >= 1.0:
             self._test()
         if self.t_env - self.last_log >= args.log_interval:
@@ -120,7 +119,8 @@ class Trainer:
         if self.resumable and (by_episodes or due):
             self.save_checkpoint()
 
-    def _learn(self, batch: Any) -> None:
+    def learn(self, batch: Any) -> None:
+        """Learn from a batch just collected, or from what the replay buffer that it goes into gives."""
         buffer, args = self.parts.buffer, self.args
         if buffer is not None:
             buffer.insert_episode_batch(batch)
@@ -129,6 +129,7 @@ class Trainer:
         elif buffer.can_sample(args.batch_size):
             for _ in range(args.updates_per_batch):
                 self._update(buffer.sample(args.batch_size))
+        self.episode += args.batch_size_run
 
     def _update(self, sample: Any) -> None:
         args = self.args
