@@ -97,6 +97,7 @@ class AMALLearner(PPOLearner):
         logged |= self._learn_from_real(self._informed(real, t_env))
         if self.world_model.ready and t_env >= self.args.imagination_start_steps:
             logged |= self._imagine(t_env)
+        self._follow()
         self.information.count_update()
         self.rounds += 1
         if self._log_is_due(t_env):

@@ -6,6 +6,7 @@ IPPO, IA2C and MAA2C are this learner with other values of its keys, HAPPO, HATR
 docs/algorithms/policy-gradient.md.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from components.episode_buffer import EpisodeBatch
 from components.reward_scale import RewardScale
+from learners.policy_average import PolicyAverage
 from learners.ppo_data import PPOData, counted_steps
 from learners.ppo_losses import normalise_advantages
 from learners.ppo_update import PPOSettings, PPOTrainer
@@ -58,6 +60,8 @@ class PPOLearner:
             torch_stream(args.seed or 0, "learner"),
             mac.unroll,
         )
+        decay = getattr(args, "policy_average", 0.0)
+        self.average = PolicyAverage(mac, decay) if decay else None
         self.last_logged = -1_000_000
 
     # --- training -----------------------------------------------------------------------------------------------------
@@ -147,14 +151,21 @@ class PPOLearner:
         return self.trainer.values(critic_inputs, mask, critic=self.target_critic)
 
     def _follow(self) -> None:
-        """Move the target critic after an update: by a share of the way below 1, all the way every so many else."""
+        """Move what follows the networks after an update: the policy's average, and the target critic, by a share of
+        the way below 1, all the way every so many else."""
         self.n_updates += 1
+        if self.average is not None:
+            self.average.update()
         if self.target_critic is None:
             return
         share = self.target_follows if self.target_follows < 1 else float(self.n_updates % self.target_follows == 0)
         with torch.no_grad():
             for target, present in zip(self.target_critic.parameters(), self.critic.parameters(), strict=True):
                 target.lerp_(present, share)
+
+    def testing(self) -> AbstractContextManager[None]:
+        """A context in which the controller acts as it is to be judged: with averaged weights, if they are asked for."""
+        return nullcontext() if self.average is None else self.average.acting()
 
     def denormalise(self, values: Tensor) -> Tensor:
         """Values in units of reward from what the critic puts out."""
@@ -204,10 +215,14 @@ class PPOLearner:
         if self.target_critic is not None:
             self.target_critic.to(device)
         self.value_norm.to(device)
+        if self.average is not None:
+            self.average.to(device)
 
     def save_models(self, path: str | Path) -> None:
-        """Write agent.th, critic.th, value_norm.th, agent_opt.th and critic_opt.th into the folder `path`."""
-        self.mac.save_models(path)
+        """Write agent.th (the averaged policy where there is one), critic.th, value_norm.th, agent_opt.th and
+        critic_opt.th into the folder `path`."""
+        with self.testing():
+            self.mac.save_models(path)
         for name, part in self._stored().items():
             torch.save(part.state_dict(), Path(path) / f"{name}.th")
 
@@ -224,7 +239,11 @@ class PPOLearner:
             "agent_opt": self.agent_optimiser,
             "critic_opt": self.critic_optimiser,
         }
-        optional = {"target_critic": self.target_critic, "reward_scale": self.reward_scale}
+        optional = {
+            "target_critic": self.target_critic,
+            "reward_scale": self.reward_scale,
+            "policy_average": self.average,
+        }
         return parts | {name: part for name, part in optional.items() if part is not None}
 
     def state_dict(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import datetime
 import json
 import secrets
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -223,7 +224,8 @@ def _save_actor(parts: assembly.Parts, args: SimpleNamespace, config: Mapping[st
     """Write the team into the file that `save_actor` names, if it names one; return the path."""
     if not args.save_actor:
         return None
-    return str(actor_file.write(args.save_actor, parts.mac, config, args.env_info, parts.runner.t_env))
+    with getattr(parts.learner, "testing", nullcontext)():
+        return str(actor_file.write(args.save_actor, parts.mac, config, args.env_info, parts.runner.t_env))
 
 
 def _closing_words(summary: Mapping[str, Any]) -> str:

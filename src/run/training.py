@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -141,8 +142,9 @@ class Trainer:
     def _test(self) -> None:
         """Play `test_nepisode` greedy episodes; the runner logs their statistics under test_*."""
         args, t_env = self.args, self.t_env
-        for _ in range(-(-args.test_nepisode // args.batch_size_run)):
-            self.runner.run(test_mode=True)
+        with getattr(self.learner, "testing", nullcontext)():
+            for _ in range(-(-args.test_nepisode // args.batch_size_run)):
+                self.runner.run(test_mode=True)
         self.last_test = t_env
         win_rate = self.logger.last(HEADLINE)
         if self._progress is not None:
