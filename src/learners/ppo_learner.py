@@ -164,7 +164,7 @@ class PPOLearner:
                 target.lerp_(present, share)
 
     def testing(self) -> AbstractContextManager[None]:
-        """A context in which the controller acts as it is to be judged: with averaged weights, if they are asked for."""
+        """A context in which the controller acts as it is to be judged: with averaged weights, if there are any."""
         return nullcontext() if self.average is None else self.average.acting()
 
     def denormalise(self, values: Tensor) -> Tensor:
