@@ -2,14 +2,18 @@
 
 import csv
 import json
+import os
 import signal
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from tracking.resources import MACHINE_METRICS
 
+SOURCE = Path(__file__).resolve().parents[1] / "src"
 SMALL = [
     *("env_args.map_name=2m_vs_1m", "batch_size_run=2", "epochs=1", "stop_win_rate=0"),
     *("test_nepisode=2", "test_interval=200"),
@@ -107,6 +111,21 @@ class TestMistakes:
         done = subprocess.run([*command, "--config=mappo", "with", "t_max=soon"], capture_output=True, text=True)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr == "error: t_max='soon' is not a number.\n"
+
+
+@pytest.mark.parametrize("algorithm", ["mappo", "qmix"])
+def test_a_run_starts_without_what_it_does_not_need(algorithm, tmp_path):
+    keys = [key for key in SMALL if algorithm == "mappo" or not key.startswith("epochs")]
+    keys += ["t_max=50", "batch_size=2", f"local_results_path={tmp_path}"]
+    program = f"""
+import sys
+import main
+assert main.main(["--config={algorithm}", "with", *{keys}]) == 0
+assert not {{"pandas", "torch._dynamo"}} & set(sys.modules)
+import pandas
+"""
+    done = subprocess.run([sys.executable, "-c", program], env=os.environ | {"PYTHONPATH": str(SOURCE)})
+    assert done.returncode == 0
 
 
 class TestSacred:
