@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 
@@ -18,11 +19,18 @@ class TransitionReplayBuffer(ReplayBuffer):
     """
 
     whole_episodes = False
+    _ends: torch.Tensor | None = None  # of each stored episode, its last transition's number and 1
 
     @property
     def transitions(self) -> int:
         """How many transitions there are."""
-        return int(self._lengths().sum())
+        ends = self._counted()
+        return int(ends[-1]) if len(ends) else 0
+
+    def insert_episode_batch(self, ep_batch: EpisodeBatch) -> None:
+        """Store the episodes of `ep_batch`, over the oldest ones when the buffer is full."""
+        super().insert_episode_batch(ep_batch)
+        self._ends = None
 
     def can_sample(self, batch_size: int) -> bool:
         """Whether `batch_size` transitions are there."""
@@ -30,8 +38,8 @@ class TransitionReplayBuffer(ReplayBuffer):
 
     def sample(self, batch_size: int) -> EpisodeBatch:
         """`batch_size` transitions as an `EpisodeBatch` of two frames each."""
-        ends = self._lengths().cumsum(0)
-        if not len(ends) or ends[-1] < batch_size:
+        ends = self._counted()
+        if not self.can_sample(batch_size):
             raise ValueError(f"{batch_size} transitions asked for, {self.transitions} in the buffer")
         chosen = torch.randint(int(ends[-1]), (batch_size,), generator=self._generator)
         rows = torch.searchsorted(ends, chosen, right=True)
@@ -49,7 +57,13 @@ class TransitionReplayBuffer(ReplayBuffer):
             self.scheme, self.groups, batch_size, 2, data=data, preprocess=self.preprocess, device=self.device
         )
 
-    def _lengths(self) -> torch.Tensor:
-        """Transitions of every stored episode; the last frame begins none."""
-        frames = self._storage["filled"][: self.episodes_in_buffer, :, 0].sum(1)
-        return (frames - 1).clamp(min=0).cpu()
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave; the buffers must agree in size and fields."""
+        super().load_state_dict(state)
+        self._ends = None
+
+    def _counted(self) -> torch.Tensor:
+        if self._ends is None:
+            frames = self._storage["filled"][: self.episodes_in_buffer, :, 0].sum(1)
+            self._ends = (frames - 1).clamp(min=0).cumsum(0).cpu()  # an episode's last frame begins no transition
+        return self._ends
