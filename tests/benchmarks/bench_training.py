@@ -74,14 +74,36 @@ class Clock:
 
 def train(name, map_name, steps, seed, folder):
     """Run one training in this process; returns its environment steps and the CPU seconds of each part."""
+    import main
+
+    clock, trained = Clock(), {}
+    make_experiment = main.make_experiment
+
+    def and_measure():
+        experiment = make_experiment()
+        _measure_parts(clock, trained)  # not before: what a run imports, and in which order, is to stay as it is
+        return experiment
+
+    main.make_experiment = and_measure
+    algorithm, _, changes = name.partition(":")
+    keys = {"env_args.map_name": map_name, "t_max": steps, "test_interval": 10 * steps, "stop_win_rate": 0.0}
+    keys |= {"seed": seed, "local_results_path": folder}
+    words = [f"{key}={value}" for key, value in keys.items()] + [word for word in changes.split(",") if word]
+    with contextlib.redirect_stdout(io.StringIO()):
+        code = main.main([f"--config={algorithm}", "--env-config=sc2", "with", *words])
+    if code:
+        sys.exit(code)
+    clock.turn()
+    return {"steps": trained["steps"], "seconds": clock.seconds}
+
+
+def _measure_parts(clock, trained):
+    """Time what a training calls; `trained` gets its environment steps."""
     import torch
 
-    import main
     from run import assembly, training
     from skirmish.battles import Battles
 
-    clock = Clock()
-    trained = {}
     build, run = assembly.build, training.Trainer.run
 
     def timed_build(*args, **kwargs):
@@ -109,16 +131,6 @@ def train(name, map_name, steps, seed, folder):
     clock.time_method(torch.Tensor, "backward", "gradient")
     clock.time_method(torch.autograd, "grad", "gradient")
     _time_optimizers(clock)
-    algorithm, _, changes = name.partition(":")
-    keys = {"env_args.map_name": map_name, "t_max": steps, "test_interval": 10 * steps, "stop_win_rate": 0.0}
-    keys |= {"seed": seed, "local_results_path": folder}
-    words = [f"{key}={value}" for key, value in keys.items()] + [word for word in changes.split(",") if word]
-    with contextlib.redirect_stdout(io.StringIO()):
-        code = main.main([f"--config={algorithm}", "--env-config=sc2", "with", *words])
-    if code:
-        sys.exit(code)
-    clock.turn()
-    return {"steps": trained["steps"], "seconds": clock.seconds}
 
 
 def _time_optimizers(clock):
