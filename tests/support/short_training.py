@@ -1,5 +1,6 @@
 """A training in small, without records: for learning tests and benchmarks."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -50,7 +51,7 @@ class Training:
         """Share of at least so many greedy test episodes that are won now."""
         played: list[dict[str, float]] = []
         while len(played) < episodes:
-            with torch.no_grad():
+            with torch.no_grad(), getattr(self._parts.learner, "testing", nullcontext)():
                 self._parts.runner.run(test_mode=True)
             played += self._parts.runner.last_episodes
         return sum(row["battle_won"] for row in played) / len(played)
