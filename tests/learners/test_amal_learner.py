@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 
+from configuration import compose
 from learners.amal_learner import trusted_horizon
 
 
@@ -79,3 +80,13 @@ def test_reuse_changes_the_policy_and_survives_a_resume(build):
     for ours, theirs in ((first.learner, second.learner), (first.mac, second.mac), (first.buffer, second.buffer)):
         theirs.load_state_dict(copy.deepcopy(ours.state_dict()))
     assert torch.equal(feed(second, batches[3:], steps)[0], expected)
+
+
+def test_amal_and_mappo_are_compared_with_the_same_networks():
+    amal, mappo = compose("amal", "sc2"), compose("mappo", "sc2")
+    networks = ("agent", "mac", "hidden_layers", "rnn_hidden_dim", "policy_gain", "obs_agent_id", "obs_last_action")
+    critics = ("critic_type", "critic_agent_id", "critic_obs", "critic_death_mask", "use_value_norm")
+    tests = ("test_nepisode", "test_greedy", "test_interval", "stop_win_rate", "stop_evaluations")
+    assert {key: amal[key] for key in networks + critics + tests} == {
+        key: mappo[key] for key in networks + critics + tests
+    }
