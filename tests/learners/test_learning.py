@@ -23,14 +23,13 @@ STEPS = {  # environment steps; the first five run by default
     "happo": (8_000, ()),
     "qmix": (8_000, ()),
     "vdn": (8_000, ()),
-    "amal": (5_000, long),
-    "amal_paper": (5_000, long),
+    "amal": (7_000, long),
     "coma": (30_000, long),
     "cw_qmix": (10_000, long),
     "hatrpo": (12_000, long),
     "ia2c": (25_000, long),
     "iql": (25_000, long),
-    "iql_pymarl": (40_000, long),
+    "iql_pymarl": (30_000, long),
     "maa2c": (20_000, long),
     "mappo_4x4": (16_000, long),
     "mappo_distil": (10_000, long),
@@ -40,15 +39,15 @@ STEPS = {  # environment steps; the first five run by default
     "qatten": (12_000, long),
     "qmix_pymarl": (30_000, long),
     "qplex": (10_000, long),
-    "vdn_pymarl": (40_000, long),
+    "vdn_pymarl": (30_000, long),
 }
 
 # Exploration ends sooner than in the overlays, which are made for longer trainings; later where a step learns less.
 EPSILON_ANNEAL = {"iql_pymarl": 15_000, "qmix_pymarl": 15_000, "vdn_pymarl": 15_000}
 
 # maddpg and masac: test_central_critic_training.py; thesis/: settings of mappo_distil; qtran learns the matrix game
-# (test_value_family.py), but was not seen to learn 3m in 40,000 steps.
-ELSEWHERE = ("maddpg", "masac", "qtran", "thesis/")
+# (test_value_family.py), but was not seen to learn 3m in 40,000 steps; whether amal_paper does has not been measured.
+ELSEWHERE = ("amal_paper", "maddpg", "masac", "qtran", "thesis/")
 
 
 def test_all_overlays_are_here():
