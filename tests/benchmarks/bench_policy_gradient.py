@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 import torch
 from short_training import returns_of_training
 
-FAMILY = ["mappo", "mappo_ns", "mappo_distil", "ippo", "maa2c", "ia2c", "coma", "happo", "hatrpo"]
+FAMILY = ["mappo", "mappo_8x10", "mappo_ns", "mappo_distil", "ippo", "maa2c", "ia2c", "coma", "happo", "hatrpo"]
 
 
 def main() -> None:
