@@ -28,7 +28,7 @@ Entry = tuple[str, int, str]  # file, line, function: cProfile's own key
 TRAINER = "run/training.py"
 PHASES: tuple[tuple[str, Function, Function | None], ...] = (
     ("training: play", ("runners/", "run"), (TRAINER, "_iterate")),
-    ("training: learn", (TRAINER, "_learn"), (TRAINER, "_iterate")),
+    ("training: learn", (TRAINER, "learn"), (TRAINER, "_iterate")),
     ("tests", (TRAINER, "_test"), None),
     ("log", (TRAINER, "_log"), None),
     ("models and checkpoints", (TRAINER, "save_models"), None),
