@@ -274,6 +274,7 @@ class AMALLearner(PPOLearner):
         self.imagination.generator.set_state(state["imagination"].cpu())
         self.metrics_generator.set_state(state["metrics"].cpu())
         self.rounds, self.horizon = state["rounds"], state["horizon"]
+        self.past.clear()
         self.past.extend(Segments(**tensors).to(self.device) for tensors in state["past"])
 
 

@@ -14,16 +14,14 @@ from types import SimpleNamespace
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
 
 import torch
-import yaml
 
 from components.transforms import OneHot
+from configuration import compose
 from controllers import REGISTRY as mac_REGISTRY
 from learners import REGISTRY as learner_REGISTRY
 from run.assembly import build_scheme
 from runners import REGISTRY as runner_REGISTRY
 from runners import resolve
-
-CONFIG = Path(__file__).resolve().parents[2] / "src" / "config"
 
 
 class SilentLogger:
@@ -32,9 +30,7 @@ class SilentLogger:
 
 
 def make_args(config, map_name, **changes):
-    keys = {}
-    for name in ("default", "envs/sc2", f"algs/{config}"):
-        keys |= yaml.safe_load((CONFIG / f"{name}.yaml").read_text())
+    keys = compose(config, "sc2")
     keys["env_args"]["map_name"] = map_name
     return SimpleNamespace(**{**keys, "seed": 1, **changes})
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from environment_contract import assert_contract, random_actions
 
-from envs import REGISTRY, VECTOR_REGISTRY, MultiAgentEnv, describe
+from envs import REGISTRY, VECTOR_REGISTRY, describe
 from envs.sc2_install import InstallationError
 from envs.smac import choose_engine
 from skirmish.maps import MapError
@@ -31,36 +32,9 @@ def test_every_environment_is_tried():
     assert {name for name, _ in CASES} == set(REGISTRY) - elsewhere
 
 
-def random_actions(env, random):
-    return np.array([random.choice(np.flatnonzero(row)) for row in env.get_avail_actions()])
-
-
 @pytest.mark.parametrize(("name", "env_args"), CASES)
 def test_an_environment_keeps_the_contract(name, env_args):
-    env = REGISTRY[name](**env_args)
-    assert isinstance(env, MultiAgentEnv)
-    info = env.get_env_info()
-    random = np.random.default_rng(0)
-    for _ in range(2):
-        obs, state = env.reset()
-        terminated, steps = False, 0
-        while not terminated:
-            assert len(obs) == info["n_agents"]
-            assert all(o.shape == (info["obs_shape"],) for o in obs)
-            assert all(np.array_equal(o, env.get_obs_agent(i)) for i, o in enumerate(obs))
-            assert state.shape == (info["state_shape"],)
-            avail = env.get_avail_actions()
-            assert avail == [env.get_avail_agent_actions(i) for i in range(info["n_agents"])]
-            assert all(len(row) == info["n_actions"] and any(row) for row in avail)
-            reward, terminated, step_info = env.step(random_actions(env, random))
-            assert isinstance(reward, (int, float))
-            assert all(isinstance(value, (bool, int, float)) for value in step_info.values())
-            obs, state = env.get_obs(), env.get_state()
-            steps += 1
-        assert 1 <= steps <= info["episode_limit"]
-    assert env.get_total_actions() == info["n_actions"]
-    assert isinstance(env.get_stats(), dict)
-    env.close()
+    assert_contract(REGISTRY[name](**env_args))
 
 
 @pytest.mark.parametrize(("name", "env_args"), CASES)

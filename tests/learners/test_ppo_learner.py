@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from policy_batch import ABSENT, ALIVE, DEAD, A, N, RecordingLogger
 
 from components.episode_buffer import EpisodeBatch
 from components.transforms import OneHot
@@ -11,17 +12,7 @@ from controllers.basic_controller import BasicMAC
 from learners.ppo_learner import PPOLearner
 from run.assembly import build_scheme
 
-N, A = 2, 3
 INFO = {"state_shape": 4, "obs_shape": 3, "n_actions": A}
-ALIVE, DEAD, ABSENT = [0, 1, 1], [1, 0, 0], [0, 0, 0]
-
-
-class RecordingLogger:
-    def __init__(self):
-        self.stats = {}
-
-    def log_stat(self, key, value, t, to_sacred=True):
-        self.stats.setdefault(key, []).append((t, value))
 
 
 def make_args(**changes):
