@@ -28,16 +28,19 @@ class InformationTerm:
         self.alternatives = PolicyAlternatives(
             args.mi_policy_samples, args.mi_policies, args.mi_noise_scale, args.mi_policy_refresh, generator=generator
         )
+        self._stats: dict[str, float] = {}
 
     @torch.no_grad()
     def __call__(self, segments: Segments, progress: float, evolution: AuxiliaryEvolution | None) -> Segments:
         """The segments with `information` filled in at the sampled steps."""
         if self.bonus.coefficient(progress) == 0:
+            self._stats = {"information_lambda": 0.0, "information_share": 0.0}
             return segments
         rows, steps = self._sample_steps(segments.mask)
         information = self._information(segments, rows, steps, evolution)
         values = torch.zeros_like(segments.information)
         values[rows, steps] = self.bonus(information, progress)
+        self._stats = self.bonus.stats() | {"information_share": _share(values, segments.reward * segments.mask)}
         return replace(segments, information=values)
 
     def _sample_steps(self, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -101,13 +104,20 @@ class InformationTerm:
 
     def stats(self) -> dict[str, float]:
         """What is to be logged of the latest batch."""
-        return self.bonus.stats()
+        return dict(self._stats)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that training needs to go on as if it had not stopped."""
-        return {"bonus": self.bonus.state_dict(), "alternatives": self.alternatives.state_dict()}
+        return {"bonus": self.bonus.state_dict(), "alternatives": self.alternatives.state_dict(), "stats": self.stats()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave."""
         self.bonus.load_state_dict(state["bonus"])
         self.alternatives.load_state_dict(state["alternatives"])
+        self._stats = dict(state["stats"])
+
+
+def _share(bonus: Tensor, reward: Tensor) -> float:
+    """Share of the bonus in the sum of both rewards' magnitudes; 0 where there is neither."""
+    intrinsic, extrinsic = float(bonus.abs().sum()), float(reward.abs().sum())
+    return intrinsic / max(intrinsic + extrinsic, 1e-12)

@@ -2,16 +2,19 @@
 
     python3 tests/benchmarks/bench_world_model.py results/models/<token> compare
     python3 tests/benchmarks/bench_world_model.py results/models/<token> learn --updates 60 imagination_horizon=70
+    python3 tests/benchmarks/bench_world_model.py results/models/<token> fit --updates 4000 world_model=recurrent
 
 `compare`: battles that the run's policy plays for real and in the model, from their beginnings, step by step.
-`learn`: a fresh policy, trained by PPO on imagined battles alone and tested in real ones. Further words set keys of the
-run's configuration.
+`learn`: a fresh policy, trained by PPO on imagined battles alone and tested in real ones.
+`fit`: a fresh world model, trained on the run's real episodes and measured on those held out. Further words set keys of
+the run's configuration.
 """
 
 import argparse
 import copy
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,12 +26,18 @@ import torch
 import yaml
 from torch import Tensor
 
+from learners.world_model_metrics import held_out_metrics
 from run import assembly, checkpoints
 from utils.logging import Logger, get_logger
-from utils.seeding import seed_everything
+from utils.seeding import seed_everything, torch_stream
 
 STEPS = (5, 10, 15, 20, 30, 40, 50)
 EPISODES = 64
+HELD_OUT_SEQUENCES = 256
+MEASURES = (
+    *("model_nll", "model_change_r2", "model_open_loop_1", "model_open_loop_5", "model_open_loop_15"),
+    *("model_reward_mse", "model_reward_mse_of_mean", "model_avail_auc", "model_termination_auc"),
+)
 FRESH = {"imagination_initial_share": 1.0, "imagination_rollouts": 32, "imagined_epochs": 5, "imagined_mini_batches": 2}
 """Of the fresh policy's training: whole passes over battles that begin where battles begin."""
 
@@ -37,9 +46,9 @@ def main() -> None:
     """Load the run's parts and do what is asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", type=Path, help="folder with checkpoint.pt")
-    parser.add_argument("what", choices=("compare", "learn"))
+    parser.add_argument("what", choices=("compare", "learn", "fit"))
     parser.add_argument("--updates", type=int, default=60)
-    parser.add_argument("--every", type=int, default=20, help="imagined updates between two tests")
+    parser.add_argument("--every", type=int, default=20, help="updates between two measurements")
     parser.add_argument("keys", nargs="*", metavar="key=value")
     options = parser.parse_intermixed_args()
     torch.set_num_threads(1)
@@ -51,6 +60,9 @@ def main() -> None:
             for name in ("learner", "mac"):
                 getattr(parts, name).load_state_dict(state[name])
             compare(parts)
+        elif options.what == "fit":
+            parts = build(state, keys, Path(folder))
+            fit(parts, options.updates, options.every)
         else:
             fresh = {"aux_ratio": 0.0, "lambda_info": 0.0, "policy_average": 0.0}
             parts = build(state, FRESH | fresh | keys, Path(folder))
@@ -112,6 +124,26 @@ def learn(parts: assembly.Parts, updates: int, every: int) -> None:
         greedy, sampled = (real_return(parts, test_mode) for test_mode in (True, False))
         line = f"{done:7d} {logged['imagined_return_mean']:16.2f} {logged['imagined_entropy']:8.2f}"
         print(f"{line} {greedy:20.2f} {sampled:8.2f}", flush=True)
+
+
+def fit(parts: assembly.Parts, updates: int, every: int) -> None:
+    """Train a fresh world model on the real episodes, measure it on those held out, print what an update costs."""
+    world_model, buffer = parts.learner.world_model, parts.buffer
+    held_out_every = parts.learner.args.held_out_every
+    parameters = sum(parameter.numel() for parameter in world_model.model.parameters())
+    print(f"{buffer.primary_steps_added:,} real steps, {parameters:,} parameters")
+    world_model._fit_scales(buffer)
+    seconds = 0.0
+    for done in range(every, updates + 1, every):
+        before = time.process_time()
+        for _ in range(every):
+            world_model.update(world_model._draw(buffer))
+        seconds += time.process_time() - before
+        generator = torch_stream(0, "held out")
+        with torch.no_grad():
+            measured = held_out_metrics(world_model.model, buffer, generator, held_out_every, HELD_OUT_SEQUENCES)
+        words = (f"{name.removeprefix('model_')} {measured[name]:.4f}" for name in MEASURES)
+        print(f"{done:6d} updates, {1000 * seconds / done:.1f} CPU-ms each:", ", ".join(words), flush=True)
 
 
 @torch.no_grad()

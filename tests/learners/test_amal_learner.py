@@ -40,6 +40,19 @@ def run_rounds(parts, n, first=0, steps=0):
     return steps
 
 
+def test_the_share_of_the_information_in_the_reward_falls_to_nothing(build):
+    parts = build(lambda_info=0.3, information_anneal_share=1.0)
+    run_rounds(parts, 4)
+    learner = parts.learner
+    segments = learner._own_rollouts(parts.buffer)
+    informed = learner._informed(segments, 0)
+    bonus, reward = float(informed.information.abs().sum()), float((segments.reward * segments.mask).abs().sum())
+    assert learner.information.stats()["information_share"] == pytest.approx(bonus / (bonus + reward), rel=1e-5)
+    assert bonus > 0
+    assert learner._informed(segments, learner.args.t_max) is segments
+    assert learner.information.stats() == {"information_lambda": 0.0, "information_share": 0.0}
+
+
 def test_an_untrusted_model_shortens_the_rollouts(build):
     parts = build(imagination_max_error=1e-6)
     run_rounds(parts, 5)

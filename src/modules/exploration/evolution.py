@@ -205,11 +205,14 @@ class AuxiliaryEvolution:
         archive = self.archive_weight, self.archive_bias
         fitness = ProbeFitness(features, avail_actions, head_weight, head_bias, self.projection, archive, self.beta)
         elite = self._search(fitness, self.generations if generations is None else generations)
-        probs = fitness.log_probs(elite).exp()
-        distances = policy_distances(probs, probs)
+        log_probs = fitness.log_probs(elite)
+        distances = policy_distances(log_probs.exp(), log_probs.exp())
         chosen = farthest_point_first(distances, self.n_auxiliaries)
         self.adapters = elite[chosen].view_as(self.adapters)
+        from_policy = kl_divergence(log_probs[chosen], fitness.log_policy).mean(dim=1)
+        self.history["kl_min"], self.history["kl_max"] = [float(from_policy.min())], [float(from_policy.max())]
         self.history["spread"] = [_mean_off_diagonal(distances[chosen][:, chosen])]
+        self.history["fitness_first"] = self.history["fitness_best"][:1]
         self._remember(head_weight, head_bias)
         self.evolutions += 1
         return self.adapters
@@ -266,7 +269,8 @@ class AuxiliaryEvolution:
             setattr(self, key, getattr(self, key).to(device))
 
     def stats(self) -> dict[str, float]:
-        """The last generation of the latest evolution, under the names to be logged; empty before the first."""
+        """The latest evolution, under the names to be logged (its last generation where nothing else is said); empty
+        before the first."""
         return {f"auxiliary_{key}": values[-1] for key, values in self.history.items()}
 
     def state_dict(self) -> dict[str, Any]:

@@ -173,6 +173,22 @@ def test_auxiliaries_differ_from_each_other_and_from_the_primary_policy() -> Non
     assert stats["auxiliary_distance"] > 0.01
 
 
+def test_the_divergence_of_the_chosen_ones_is_told() -> None:
+    auxiliaries = make()
+    features, avail, weight, bias = problem()
+    auxiliaries.evolve(features, avail, weight, bias)
+    rows = avail.sum(-1) > 1
+    masked = [
+        logits[..., rows, :].masked_fill(avail[rows] == 0, -torch.inf).log_softmax(-1)
+        for logits in (auxiliaries.logits(features, weight, bias), features @ weight.T + bias)
+    ]
+    ours = kl_divergence(*masked).mean(-1)
+    stats = auxiliaries.stats()
+    assert stats["auxiliary_kl_min"] == pytest.approx(float(ours.min()), rel=1e-4)
+    assert stats["auxiliary_kl_max"] == pytest.approx(float(ours.max()), rel=1e-4)
+    assert stats["auxiliary_fitness_first"] == auxiliaries.history["fitness_best"][0]
+
+
 def test_many_probes_are_thinned_by_the_generator() -> None:
     features, avail, weight, bias = problem(probes=200)
     first = make(probe_rows=50).evolve(features, avail, weight, bias)
