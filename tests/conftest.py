@@ -19,6 +19,12 @@ torch.set_num_threads(1)  # the networks are small; threads that wait for each o
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_xdist_auto_num_workers(config):
+    """The whole suite on every core; what is named on the command line in this process, where a debugger works."""
+    named = [word for word in config.invocation_params.args if Path(str(word).split("::")[0]).exists()]
+    return 0 if named else len(os.sched_getaffinity(0))
+
+
 @pytest.fixture
 def run_main(capsys):
     """Call the command line in this process: `run_main("--config=x", "with", "a=1") -> (exit code, stdout, stderr)`."""
