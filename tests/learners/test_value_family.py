@@ -14,6 +14,7 @@ from controllers import REGISTRY as controllers
 from envs.matrix_game import PAYOFFS
 from learners import REGISTRY as learners
 from run.assembly import build_scheme
+from utils.errors import UserError
 
 SIZES = {"state_shape": 1, "obs_shape": 1, "n_actions": 3, "n_agents": 2}
 PAYOFF = torch.tensor(PAYOFFS["one_step"])
@@ -70,6 +71,7 @@ def test_monotonic_mixers_miss_the_best_joint_action_of_the_matrix_game(name):
         ("ow_qmix", {"w": 0.1, "central_mixing_embed_dim": 32}),
         ("cw_qmix", {"w": 0.1, "central_mixing_embed_dim": 32}),
         ("qtran", {"mixing_embed_dim": 32}),
+        ("qtran", {"mixing_embed_dim": 32, "mixer": "qtran_base"}),
         ("qplex", {"adv_hypernet_embed": 32, "lr": 0.003, "weighted_head": False}),
     ],
 )
@@ -100,16 +102,16 @@ def test_weighted_qmix_counts_what_its_paper_says(weighting):
     assert weights == (undervalued if weighting == "optimistic" else greedy_or_better)
 
 
-def test_qtrans_losses_by_hand():
+def test_qtran_bases_losses_by_hand():
     """With agents' values u + v, a joint value of twice the payoff and V = 1."""
-    learner, batch = make_learner("qtran"), make_batch()
+    learner, batch = make_learner("qtran", mixer="qtran_base", nopt_min_loss=0.1), make_batch()
     data = learner._read(batch)
     own = torch.tensor([[3.0, 0.0, 1.0], [2.0, 1.0, 0.0]])
     learner._values = lambda mac, data: own.expand(9, 2, 2, 3)
 
     class Joint(torch.nn.Module):
-        def forward(self, batch, hidden, actions=None):
-            taken = (batch["actions_onehot"] if actions is None else actions).argmax(-1).reshape(-1, 2)
+        def forward(self, batch, hidden, actions):
+            taken = actions.argmax(-1).reshape(-1, 2)
             return 2 * PAYOFF[taken[:, 0], taken[:, 1]].view(-1, 1), torch.ones(len(taken), 1)
 
     learner.networks["mixer"] = learner.targets["mixer"] = Joint()
@@ -121,6 +123,44 @@ def test_qtrans_losses_by_hand():
     nopt = (sums - 2 * PAYOFF + 1).clamp(max=0).square().mean().item()
     assert statistics["nopt_loss"].item() == pytest.approx(nopt)
     assert loss.item() == pytest.approx(statistics["loss_td"].item() + 100 + 0.1 * nopt)
+
+
+def test_qtran_alts_losses_by_hand():
+    """The same, where the joint value of each agent's actions is known beside the other's action."""
+    learner, batch = make_learner("qtran"), make_batch()
+    batch["avail_actions"][:, :, 1, 2] = 0
+    data = learner._read(batch)
+    own = torch.tensor([[3.0, 0.0, 1.0], [2.0, 1.0, 9.0]])
+    learner._values = lambda mac, data: own.expand(9, 2, 2, 3)
+
+    class Joint(torch.nn.Module):
+        def forward(self, batch, hidden, actions):
+            first, second = actions.argmax(-1).reshape(-1, 2).unbind(1)
+            values = 2 * torch.stack((PAYOFF[:, second].T, PAYOFF[first]), 1)
+            return values.unsqueeze(0), torch.ones(1, len(first), 1)
+
+    learner.networks["mixer"] = learner.targets["mixer"] = Joint()
+    loss, errors, statistics = learner._loss(data)
+    assert torch.equal(errors, PAYOFF.reshape(9, 1, 1).expand(9, 1, 2))
+    assert statistics["opt_loss"].item() == pytest.approx((3 + 2 - 16 + 1) ** 2)
+    gaps = own[0].view(3, 1) + own[1].view(1, 3) - 2 * PAYOFF + 1
+    lowest = torch.cat((gaps.amin(0).repeat(3), gaps[:, :2].amin(1).repeat_interleave(3)))
+    assert statistics["nopt_loss"].item() == pytest.approx(lowest.square().mean().item())
+    assert loss.item() == pytest.approx(sum(statistics[name].item() for name in ("loss_td", "opt_loss", "nopt_loss")))
+
+
+@pytest.mark.parametrize("double_q", [True, False])
+@pytest.mark.parametrize("changes", [{"mixer": "qtran_base"}, {"mixer": "qtran_base", "qtran_arch": "qtran_paper"}, {}])
+def test_every_qtran_moves_its_agents_and_its_joint_value(changes, double_q):
+    learner, batch = make_learner("qtran", double_q=double_q, **changes), ragged_batch()
+    before = [p.clone() for p in learner.parameters]
+    learner.train(batch, 0, 0)
+    assert all(not torch.equal(p, q) and q.isfinite().all() for p, q in zip(before, learner.parameters, strict=True))
+
+
+def test_qtran_has_mixers_of_its_own():
+    with pytest.raises(UserError, match="qtran_alt, qtran_base"):
+        make_learner("qtran", mixer="vdn")
 
 
 def test_n_step_and_q_lambda_targets_of_a_two_step_game_by_hand():

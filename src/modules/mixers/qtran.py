@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import SimpleNamespace
 
 import torch
@@ -41,7 +42,7 @@ class QTranBase(nn.Module):
         self.V = mlp(self.state_dim, *hidden, 1)
 
     def forward(
-        self, batch: EpisodeBatch, hidden_states: Tensor | None, actions: Tensor | None = None
+        self, batch: EpisodeBatch | Mapping[str, Tensor], hidden_states: Tensor | None, actions: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Q and V, both [B T, 1], for one-hot `actions` [B, T, n, A] (None: those taken).
 
@@ -77,7 +78,10 @@ class QTranAlt(nn.Module):
         self.V = mlp(self.state_dim, *hidden, 1)
 
     def forward(
-        self, batch: EpisodeBatch, hidden_states: Tensor | None = None, actions: Tensor | None = None
+        self,
+        batch: EpisodeBatch | Mapping[str, Tensor],
+        hidden_states: Tensor | None = None,
+        actions: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Q [B, T, n, A] and V [B, T, 1] for one-hot `actions` [B, T, n, A] (None: those taken)."""
         taken = batch["actions_onehot"] if actions is None else actions
