@@ -22,7 +22,7 @@ from torch import Tensor
 
 from components.auxiliary_rings import AuxiliaryRings
 from components.episode_batch import EpisodeBatch, Scheme, add_derived_fields, value_shape
-from components.episode_index import EpisodeIndex
+from components.episode_index import EpisodeIndex, Starts
 from components.memory import compact_dtype, require_memory
 from components.provenance import AuxiliaryData, MixedData, PrimaryData, ProvenanceError, require_primary
 from components.segment_store import FieldSpec, SegmentStore, row_bytes
@@ -136,8 +136,11 @@ class AsymmetricBuffer:
         generator: torch.Generator,
         split: str = "all",
         held_out_every: int = 10,
+        latest: int | None = None,
+        latest_share: float = 0.0,
     ) -> PrimaryData:
-        """Real sequences of `length` steps that start at transitions drawn uniformly and stay in their episode.
+        """Real sequences of `length` steps that start at transitions drawn uniformly and stay in their episode; a share
+        of them start among the newest episodes, which hold the `latest` transitions.
 
         `state`, `obs`, `avail_actions`: [n_sequences, length + 1, ...]; `actions`, `reward`, `terminated`:
         [n_sequences, length, ...] without trailing axes of length 1; `mask` bool [n_sequences, length]: real steps,
@@ -145,7 +148,13 @@ class AsymmetricBuffer:
         episode's end frames repeat the closing one and all else is 0. `split`: "train", "held_out" (every
         `held_out_every`-th episode) or "all".
         """
-        starts = self._episodes.draw(n_sequences, generator, split, held_out_every)
+        n_latest = round(latest_share * n_sequences)
+        draws = [
+            self._episodes.draw(n, generator, split, held_out_every, latest=limit)
+            for n, limit in ((n_sequences - n_latest, None), (n_latest, latest))
+            if n
+        ]
+        starts = Starts(*(np.concatenate(parts) for parts in zip(*draws, strict=True)))
         steps = np.arange(length + 1)
         rows = np.minimum(starts.row[:, None] + steps, starts.closing_row[:, None])
         mask = starts.row[:, None] + steps[:-1] < starts.closing_row[:, None]

@@ -27,6 +27,7 @@ class WorldModelLearner:
     Reads from `args`: `world_model` (entity | recurrent), `world_model_hidden`, `world_model_memory`,
     `world_model_bins`, `world_model_lr`, `world_model_min_steps`, `world_model_first_updates`,
     `world_model_updates_per_step`, `batch_size` (transitions of an update), `world_model_sequence_length`,
+    `world_model_latest_share`, `world_model_latest_steps`,
     `world_model_ensemble`, `world_model_grad_norm_clip`, `held_out_every`, `seed`.
     """
 
@@ -81,6 +82,8 @@ class WorldModelLearner:
             self.generator,
             split="train",
             held_out_every=self.args.held_out_every,
+            latest=self.args.world_model_latest_steps,
+            latest_share=self.args.world_model_latest_share,
         )
 
     def _require_origin(self, data: Data) -> None:

@@ -148,9 +148,10 @@ def fit(parts: assembly.Parts, updates: int, every: int) -> None:
 
 @torch.no_grad()
 def real_return(parts: assembly.Parts, test_mode: bool) -> float:
-    """Mean return of real episodes."""
+    """Mean return of real episodes; in test mode there may be fewer than the batch has rows."""
     batch = parts.runner.run(test_mode=test_mode)
-    return float(batch["reward"].sum(1).mean())
+    played = batch["filled"][:, 0, 0] != 0
+    return float(batch["reward"].sum(1)[played].mean())
 
 
 if __name__ == "__main__":

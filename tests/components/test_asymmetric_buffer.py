@@ -72,6 +72,20 @@ def test_sequences_have_pymarl_dtypes_and_one_frame_more_than_steps(kit, storage
     assert data["mask"].dtype == torch.bool
 
 
+def test_a_share_of_the_sequences_comes_from_the_newest_episodes(kit):
+    buffer = make(kit)
+    buffer.insert_episode_batch(kit.episodes([8, 8, 8, 4, 4]))
+
+    def newest(share, latest=8):
+        episodes = buffer.sample_primary(4000, 2, generator(), latest=latest, latest_share=share)["episode"]
+        return float((episodes >= 3).float().mean())
+
+    assert newest(1.0) == 1.0
+    assert newest(0.0) == pytest.approx(0.25, abs=0.03), "8 of 32 transitions"
+    assert newest(0.5) == pytest.approx(0.5 + 0.5 * 0.25, abs=0.03)
+    assert newest(1.0, latest=1000) == pytest.approx(0.25, abs=0.03)
+
+
 def test_sequences_stay_in_their_episode_and_padding_is_masked(kit, storage):
     lengths = [8, 1, 5, 3]
     buffer = make(kit, **storage)
