@@ -175,7 +175,7 @@ class AsymmetricBuffer:
     ) -> PrimaryData:
         """Frames of transitions drawn uniformly (if given, of the `first_steps` of each episode, or of the newest
         episodes, which hold the `latest` transitions), for imagination to start from, with up to `history` steps
-        before them.
+        before them, and no more than the longest of them has.
 
         `state`, `obs`, `avail_actions`: [n, history + 1, ...], the starting frame last; `actions`, `reward`,
         `terminated`: [n, history, ...]; `mask` bool [n, history]: steps that exist (an episode's start has none
@@ -183,6 +183,7 @@ class AsymmetricBuffer:
         frame.
         """
         starts = self._episodes.draw(n, generator, split, held_out_every, first_steps, latest)
+        history = min(history, int(starts.step.max()))
         offsets = np.arange(-history, 1)
         first_row = starts.row - starts.step
         rows = np.maximum(starts.row[:, None] + offsets, first_row[:, None])

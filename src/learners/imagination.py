@@ -15,6 +15,7 @@ from torch import Tensor
 
 from components.asymmetric_buffer import AsymmetricBuffer, PrimaryData
 from learners.segments import Segments, policy_inputs
+from learners.sequences import Packing
 from modules.critics.ppo_critic import alive_from_avail
 from modules.exploration import AuxiliaryEvolution
 from modules.exploration.alternatives import sample_actions
@@ -93,8 +94,8 @@ class Imagination:
             obs=obs[here],
             avail_actions=avail[here].bool(),
             previous_actions=previous[here],
-            actor_hidden=memory_before(self.mac.agent.trunk, policy_inputs(self.mac, obs, previous))[here],
-            critic_hidden=memory_before(self.critic.trunk, self.critic.assemble(state, obs, alive))[here],
+            actor_hidden=memory_before(self.mac.agent.trunk, policy_inputs(self.mac, obs, previous), steps),
+            critic_hidden=memory_before(self.critic.trunk, self.critic.assemble(state, obs, alive), steps),
         )
 
     @torch.no_grad()
@@ -155,12 +156,15 @@ def agent_step(agent: Any, inputs: Tensor, hidden: Tensor) -> tuple[Tensor, Tens
     return features.view(n_rows, n_agents, -1), hidden.view(n_rows, n_agents, agent.trunk.rnn_size)
 
 
-def memory_before(trunk: Any, inputs: Tensor) -> Tensor:
-    """Hidden states [B, T, k, H] that a recurrent trunk has before each step of inputs [B, T, k, d]."""
+def memory_before(trunk: Any, inputs: Tensor, steps: Tensor) -> Tensor:
+    """Hidden states [B, k, H] that a recurrent trunk has before step `steps` (int64 [B]) of inputs [B, T, k, d]."""
     n_rows, n_steps, width = inputs.shape[:3]
-    after = trunk.memories(inputs.transpose(0, 1).reshape(n_steps, n_rows * width, -1))
-    after = after.view(n_steps, n_rows, width, trunk.rnn_size).transpose(0, 1)
-    return torch.cat([torch.zeros_like(after[:, :1]), after[:, :-1]], dim=1)
+    earlier = torch.arange(n_steps, device=inputs.device) < steps.unsqueeze(1)
+    packing = Packing.of(earlier.unsqueeze(-1).expand(-1, -1, width))
+    if not trunk.rnn_size or not packing.n_rows:
+        return inputs.new_zeros(n_rows, width, trunk.rnn_size)
+    after = packing.unpack(trunk.memories(packing.pack(inputs), packing.batch_sizes), inputs.shape[:3])
+    return after[torch.arange(n_rows, device=inputs.device), (steps - 1).clamp_min(0)]
 
 
 def _aligned(data: PrimaryData, longest: int, names: tuple[str, ...], length: int) -> dict[str, Tensor]:

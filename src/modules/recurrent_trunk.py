@@ -81,13 +81,6 @@ class RecurrentTrunk(nn.Module):
         outputs = self._run(features.flatten(0, 1), [n_sequences] * time, hidden).view(time, n_sequences, -1)
         return self.norm(outputs), outputs[-1]
 
-    def memories(self, inputs: Tensor) -> Tensor:
-        """Hidden states after each step of sequences that start afresh: inputs [T, S, d] -> [T, S, H]."""
-        if not self.rnn_size:
-            return inputs.new_zeros(*inputs.shape[:2], 0)
-        memories: Tensor = self.rnn(self.base(inputs))[0]
-        return memories
-
     def packed(self, inputs: Tensor, batch_sizes: list[int], hidden: Tensor | None = None) -> Tensor:
         """Ragged sequences in packed order (see `learners.sequences.Packing`).
 
@@ -98,6 +91,10 @@ class RecurrentTrunk(nn.Module):
             return features
         start = inputs.new_zeros(batch_sizes[0], self.rnn_size) if hidden is None else hidden
         return self.norm(self._run(features, batch_sizes, start))
+
+    def memories(self, inputs: Tensor, batch_sizes: list[int]) -> Tensor:
+        """Hidden states [R, H] after each step of ragged sequences [R, d] that start afresh, in packed order."""
+        return self._run(self.base(inputs), batch_sizes, inputs.new_zeros(batch_sizes[0], self.rnn_size))
 
     def _run(self, features: Tensor, batch_sizes: list[int], hidden: Tensor) -> Tensor:
         """Hidden states [R, H] of the GRU over packed features [R, f]."""

@@ -83,11 +83,11 @@ def test_memory_before_a_step_is_what_stepping_there_gives(parts_and_batch):
     agent = parts.mac.agent
     segments = segments_of(batch, torch.device("cpu"), agent.trunk.rnn_size, parts.learner.critic)
     inputs = policy_inputs(parts.mac, segments.obs, segments.previous_actions)
-    memories = memory_before(agent.trunk, inputs)
     n_rows, _, n_agents, _ = inputs.shape
     hidden = torch.zeros(n_rows * n_agents, agent.trunk.rnn_size)
     for t in range(6):
-        assert torch.allclose(memories[:, t].flatten(0, 1), hidden, atol=1e-6)
+        memory = memory_before(agent.trunk, inputs, torch.full((n_rows,), t))
+        assert torch.allclose(memory.flatten(0, 1), hidden, atol=1e-6)
         hidden = agent.trunk.step(inputs[:, t].flatten(0, 1), hidden)[1]
 
 
@@ -97,7 +97,11 @@ def test_starts_are_real_frames_with_their_own_history(parts_and_batch):
     starts = imagination.starts(parts.buffer, 50)
     states, critic = batch["state"], parts.learner.critic
     alive = alive_from_avail(batch["avail_actions"])
-    memory = memory_before(critic.trunk, critic.assemble(states, batch["obs"], alive))
+    inputs = critic.assemble(states, batch["obs"], alive)
+    n_rows, n_steps = inputs.shape[:2]
+    memory = torch.stack(
+        [memory_before(critic.trunk, inputs, torch.full((n_rows,), t)) for t in range(n_steps)], dim=1
+    )
     for row in range(50):
         same = (states == starts.state[row]).all(-1).nonzero()
         assert len(same), "every start is a frame of a real episode"
