@@ -31,8 +31,8 @@ class Seat(Protocol):
 class LockstepRunner(BaseRunner):
     """Plays one episode in each of `batch_size_run` environments; those that have ended wait for the last one.
 
-    An episode that its engine broke off leaves no trace but `broken_episodes`, which counts them in this process and is
-    logged: another one is played in its place, after the others have ended.
+    An episode that its engine broke off leaves no trace but `broken_episodes`, which counts them and is logged: another
+    one is played in its place, after the others have ended.
     """
 
     broken_episodes: int = 0
@@ -112,6 +112,15 @@ class LockstepRunner(BaseRunner):
         for value in batch.data.transition_data.values():
             value[rows] = 0
         self.mac.init_hidden(batch_size=self.batch_size)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What every runner keeps, and the count of broken episodes."""
+        return super().state_dict() | {"broken_episodes": self.broken_episodes}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave; the count begins anew where another kind of runner gave it."""
+        super().load_state_dict(state)
+        self.broken_episodes = int(state.get("broken_episodes", 0))
 
     def record_replays(self, folder: Path, episodes: int) -> bool:
         """Let the test environments write replays of their next episodes into the folder; False if they cannot.

@@ -38,6 +38,9 @@ def test_a_broken_episode_leaves_no_trace(make_runner, runner, size):
         assert runner.broken_episodes == size * run
     assert runner.logger.stats["broken_episodes"] == [(0, size), (4 * size, 2 * size)]
     assert runner.logger.stats["return_mean"][-1] == (8 * size, 4.0)
+    resumed = make_runner(batch_size_run=size, **with_env("breaking", "episode" if size > 1 else "parallel"))
+    resumed.load_state_dict(runner.state_dict())
+    assert resumed.broken_episodes == 2 * size
 
 
 def test_only_the_rows_that_broke_are_played_again(make_runner):
