@@ -61,6 +61,5 @@ class ChangeHistogram(nn.Module):
         """Draw changes [..., F] from log_probs [..., F, bins]."""
         cumulative = log_probs.exp().cumsum(-1)
         draw = torch.rand(log_probs.shape[:-1], generator=generator, device=generator.device).to(log_probs.device)
-        draw = draw.unsqueeze(-1)
-        index = (cumulative < draw * cumulative[..., -1:]).sum(-1).clamp_max(self.bins - 1)
+        index = torch.searchsorted(cumulative, draw.unsqueeze(-1) * cumulative[..., -1:]).squeeze(-1)
         return self.low + index * self.width
