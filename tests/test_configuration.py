@@ -172,6 +172,13 @@ class TestUpdates:
             parse_updates(BASE, [update])
         assert str(error.value) == sentence
 
+    def test_amals_numbers_have_ranges(self):
+        amal = compose("amal", "sc2")
+        assert parse_updates(amal, ["world_model_latest_share=0.5"]) == {"world_model_latest_share": 0.5}
+        for update in ("world_model_latest_share=2", "imagination_horizon=0", "aux_ratio=1.5", "cem_archive_size=0"):
+            with pytest.raises(UserError, match=f"^{update.split('=')[0]}=.* is out of range"):
+                parse_updates(amal, [update])
+
     def test_a_file_is_laid_over_like_typed_keys(self, tmp_path):
         path = tmp_path / "tuned.yaml"
         path.write_text(yaml.safe_dump({"t_max": 7, "env_args": {"map_name": "8m"}}))
