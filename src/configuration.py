@@ -1,7 +1,7 @@
 """From the command line to one validated configuration: default <- environment <- algorithm <- `with key=value`.
 
 The YAML files are the schema: a key is legal if one of them names it, and its type is the type of the first value it
-was given. `RANGES` and `CHOICES` add what a type cannot say. Every mistake is a `UserError`: one sentence that names
+was given. `key_ranges` adds what a type cannot say. Every mistake is a `UserError`: one sentence that names
 the key or file, what is wrong, and the nearest valid name.
 """
 
@@ -18,104 +18,11 @@ from typing import Any
 
 import yaml
 
+from key_ranges import CHOICES, INFINITY, RANGES
 from utils.errors import UserError, nearest
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG_DIR = ROOT / "src" / "config"
-
-INFINITY = math.inf
-
-# key -> (lowest, highest); the bounds belong to the range
-RANGES: dict[str, tuple[float, float]] = {
-    "t_max": (1, INFINITY),
-    "max_episodes": (0, INFINITY),
-    "max_minutes": (0, INFINITY),
-    "stop_win_rate": (0, 1),
-    "stop_evaluations": (1, INFINITY),
-    "batch_size_run": (1, 4096),
-    "seed": (0, 2**31 - 1),
-    "test_interval": (1, INFINITY),
-    "test_nepisode": (1, INFINITY),
-    "log_interval": (1, INFINITY),
-    "runner_log_interval": (1, INFINITY),
-    "learner_log_interval": (1, INFINITY),
-    "save_model_interval": (1, INFINITY),
-    "save_every_episodes": (0, INFINITY),
-    "checkpoint_interval": (0, INFINITY),
-    "load_step": (0, INFINITY),
-    "replay_episodes": (1, 1000),
-    "torch_threads": (1, 1024),
-    "accumulate_gradients": (1, INFINITY),
-    "batch_size": (1, INFINITY),
-    "buffer_size": (1, INFINITY),
-    "updates_per_batch": (1, INFINITY),
-    "noise_start": (0, 10),
-    "noise_finish": (0, 10),
-    "noise_anneal_time": (1, INFINITY),
-    "n_critics": (1, 16),
-    "gumbel_temperature": (1e-3, 100),
-    "temperature_start": (1e-6, 1e6),
-    "temperature_lr": (0, 10),
-    "target_entropy_share": (0, 1),
-    "gamma": (0, 1),
-    "gae_lambda": (0, 1),
-    "value_lambda": (0, 1),
-    "td_lambda": (0, 1),
-    "lr": (0, 10),
-    "critic_lr": (0, 10),
-    "distil_lr": (0, 10),
-    "distil_epochs": (0, INFINITY),
-    "distil_beta": (0, INFINITY),
-    "optim_eps": (0, 1),
-    "grad_norm_clip": (0, INFINITY),
-    "rnn_hidden_dim": (0, 65536),
-    "frame_stack": (1, 64),
-    "epsilon_start": (0, 1),
-    "epsilon_finish": (0, 1),
-    "epsilon_anneal_time": (1, INFINITY),
-    "policy_average": (0, 0.9999),
-    "mini_batches": (1, INFINITY),
-    "reuse_batches": (0, 1024),
-    "world_model_bins": (3, 4096),
-    "world_model_ensemble": (1, 64),
-    "world_model_lr": (0, 10),
-    "world_model_min_steps": (1, INFINITY),
-    "world_model_first_updates": (1, INFINITY),
-    "world_model_updates_per_step": (0, 100),
-    "world_model_sequence_length": (1, INFINITY),
-    "world_model_latest_share": (0, 1),
-    "world_model_latest_steps": (1, INFINITY),
-    "held_out_every": (0, INFINITY),
-    "imagination_updates": (0, INFINITY),
-    "imagination_rollouts": (1, INFINITY),
-    "imagination_initial_share": (0, 1),
-    "imagination_latest_steps": (0, INFINITY),
-    "imagination_horizon": (1, INFINITY),
-    "imagination_max_error": (0, INFINITY),
-    "imagined_epochs": (1, INFINITY),
-    "imagined_mini_batches": (1, INFINITY),
-    "lambda_info": (0, INFINITY),
-    "information_samples": (0, INFINITY),
-    "mi_policy_samples": (2, INFINITY),
-    "mi_policy_refresh": (1, INFINITY),
-    "aux_ratio": (0, 1),
-    "auxiliary_buffer_size": (1, INFINITY),
-    "evolution_frequency": (1, INFINITY),
-    "cem_population_size": (2, INFINITY),
-    "cem_generations": (1, INFINITY),
-    "cem_archive_size": (1, INFINITY),
-    "cem_probes": (1, INFINITY),
-    "cem_elite_fraction": (0, 1),
-    "num_auxiliary_agents": (0, 4096),
-    "env_args.step_mul": (1, 1024),
-    "env_args.reward_scale_rate": (1e-9, INFINITY),
-}
-
-CHOICES: dict[str, tuple[str, ...]] = {
-    "wandb_mode": ("offline", "online", "disabled"),
-    "env_args.engine": ("auto", "skirmish", "starcraft2"),
-    "env_args.difficulty": ("1", "2", "3", "4", "5", "6", "7", "8", "9", "A"),
-}
 
 # Keys whose default happens to be a whole number but which take any number.
 _REAL = re.compile(r"(^|[._])(reward_\w+|\w+_(coef|clip|scale|delta|weight|std|beta)|move_amount|beta|temperature)$")
