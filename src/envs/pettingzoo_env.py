@@ -11,7 +11,7 @@ resumed run needs. (An environment that keeps something random from one episode 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -88,16 +88,20 @@ class PettingZoo(MultiAgentEnv):
         orders = {name: self._actions.of(i, actions[i]) for i, name in enumerate(self._names) if name in self._present}
         observations, rewards, terminations, truncations, infos = self._env.step(orders)
         self._t += 1
-        self._see(observations, infos)
         reward = float(sum(rewards.values())) / (self.n_agents if self._mean else 1)
         over = not self._env.agents
-        cut_off = any(truncations[name] and not terminations[name] for name in truncations) if over else False
-        if not over and self._t >= self.episode_limit:
-            over = cut_off = True
-        return reward, over, {**_means(infos), "episode_limit": cut_off} if over else {}
+        cut_off = {name for name in truncations if truncations[name] and not terminations[name]} if over else set()
+        self._see(observations, infos, going_on=cut_off)
+        at_limit = not over and self._t >= self.episode_limit
+        if not (over or at_limit):
+            return reward, False, {}
+        return reward, True, {**_means(infos), "episode_limit": at_limit or bool(cut_off)}
 
-    def _see(self, observations: Mapping[str, Any], infos: Mapping[str, Any]) -> None:
-        self._present = set(self._env.agents)
+    def _see(self, observations: Mapping[str, Any], infos: Mapping[str, Any], going_on: Collection[str] = ()) -> None:
+        """Take in a frame. Learners ask what the last frame of a cut-off episode is worth, that is, what those
+        `going_on` would do there: they keep their actions, although their environment has let them go.
+        """
+        self._present = {*self._env.agents, *going_on}
         self._obs = np.zeros_like(self._obs)
         for i, name in enumerate(self._names):
             if name in observations:

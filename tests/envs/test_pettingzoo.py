@@ -113,6 +113,29 @@ def test_a_cut_off_episode_is_no_termination(kwargs, limit, steps, cut_off):
     assert info == {"steps": float(steps), "episode_limit": cut_off}
 
 
+@pytest.mark.parametrize(
+    ("kwargs", "limit", "closing"),
+    [
+        ({"ends": "truncated"}, None, [[1, 1, 1], [1, 1, 0]]),
+        ({"ends": "terminated"}, 2, [[1, 1, 1], [1, 1, 0]]),
+        ({"ends": "truncated", "leaves": 4}, None, [[1, 1, 1], [1, 0, 0]]),  # the second one has terminated
+        ({"ends": "terminated"}, None, [[1, 0, 0], [1, 0, 0]]),
+    ],
+)
+def test_who_was_cut_off_could_still_act(kwargs, limit, closing):
+    """What the closing frame is worth is learned by bootstrapping from what its agents would do."""
+    env = make(kwargs=kwargs, episode_limit=limit)
+    episode(env)
+    assert env.get_avail_actions() == closing
+
+
+@pytest.mark.parametrize("limit", [None, 20])
+def test_every_limit_leaves_simple_spread_the_same_choices(limit):
+    env = make(SPREAD, episode_limit=limit)
+    episode(env)
+    assert env.get_avail_actions() == [[1] * 5] * 3
+
+
 def test_continuous_actions_fill_each_agents_box():
     env = make("tiny_zoo:Push", episode_limit=1)
     obs, _ = env.reset()
