@@ -172,18 +172,36 @@ def test_a_team_says_what_it_is(trained):
     assert team.config["env_args"]["map_name"] == "2m_vs_1m"
 
 
-def test_the_programs_in_the_documentation_run(trained, tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def run_programs_of(tmp_path, monkeypatch, capsys):
+    """`run_programs_of(page)` -> how many Python programs a page of the documentation has, and what they print."""
+
+    def run(page):
+        monkeypatch.chdir(tmp_path)
+        programs = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)
+        for program in programs:
+            exec(program, {})
+        return len(programs), capsys.readouterr().out
+
+    return run
+
+
+def test_the_programs_in_the_documentation_run(trained, run_programs_of):
     pytest.importorskip("gymnasium")
     trained("mappo")
-    monkeypatch.chdir(tmp_path)
-    programs = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "acting.md").read_text(), re.DOTALL)
-    for program in programs:
-        exec(program, {})
-    out = capsys.readouterr().out
-    assert len(programs) == 3
+    count, out = run_programs_of("acting.md")
+    assert count == 3
     assert "of 32 battles won" in out
     assert re.search(r"^(True|False)$", out, re.MULTILINE)
     assert re.search(r"^\d+ of 2\d battles won$", out, re.MULTILINE)
+
+
+def test_so_does_the_one_of_continuous_actions(trained, run_programs_of):
+    pytest.importorskip("mpe2", reason="python -m pip install -r requirements-envs.txt")
+    trained("maddpg", env="pettingzoo")
+    count, out = run_programs_of("pettingzoo.md")
+    assert count == 1
+    assert re.search(r"^return -\d+\.\d$", out, re.MULTILINE)
 
 
 class OwnInputs(BasicMAC):
