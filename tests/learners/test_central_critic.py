@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from torch.nn.utils import parameters_to_vector
 
 from components.episode_buffer import EpisodeBatch
 from configuration import compose
@@ -64,10 +65,34 @@ def constant_critic(learner, *values):
         torch.nn.init.constant_(critic[-1].bias, value)
 
 
-def linear_critic(learner, slopes):
-    """Let every critic give the sum of `slopes` [N, A] times the action vectors, and nothing of the state."""
-    for critic in learner.networks["critic"].critics:
-        critic.forward = lambda inputs: (inputs[..., 4:] * slopes.flatten()).sum(-1, keepdim=True)
+def linear_critic(learner, *slopes):
+    """Let each critic give the sum of its `slopes` [N, A] times the action vectors, and nothing of the state."""
+    for critic, own in zip(learner.networks["critic"].critics, slopes, strict=True):
+        critic.forward = lambda inputs, own=own: (inputs[..., 4:] * own.flatten()).sum(-1, keepdim=True)
+
+
+def uniform_policy(learner):
+    """Let all that is legal be equally likely."""
+    torch.nn.init.zeros_(learner.mac.agent.head.weight)
+    torch.nn.init.zeros_(learner.mac.agent.head.bias)
+
+
+def idle(batch):
+    """Leave agent 1 no choice: action 2 is the only one."""
+    batch.data.transition_data["avail_actions"][:, :, 1] = torch.tensor([0, 0, 1])
+
+
+def same_draws(learner):
+    """A generator that gives what the learner will draw next."""
+    return torch.Generator().set_state(learner._generator.get_state())
+
+
+def actor_slopes(learner, batch):
+    """What the policies put out in the steps [B, T-1, n, .], with the slope of the actors' loss as its `grad`."""
+    outputs = learner.mac.forward_sequence(batch)[:, :-1].detach().requires_grad_()
+    learner._outputs = lambda mac, data, frames: outputs
+    learner._actor_loss(learner._read(batch))[0].backward()
+    return outputs
 
 
 # --- targets ----------------------------------------------------------------------------------------------------------
@@ -88,8 +113,7 @@ def test_maddpgs_target_is_the_reward_and_the_lesser_discounted_target_value(con
 def test_masacs_discrete_target_has_the_exact_entropy_of_the_team():
     learner, batch = make("masac", False, gamma=0.9, temperature_start=0.5)
     constant_critic(learner, 10.0, 7.0)
-    torch.nn.init.zeros_(learner.mac.agent.head.weight)
-    torch.nn.init.zeros_(learner.mac.agent.head.bias)  # uniform over what is legal: three and two actions
+    uniform_policy(learner)  # over three and two actions
     soft = learner._next_values(learner._read(batch))
     torch.testing.assert_close(soft[0], torch.full((3, 1), 7 + 0.5 * (math.log(3) + math.log(2))))
 
@@ -97,9 +121,8 @@ def test_masacs_discrete_target_has_the_exact_entropy_of_the_team():
 def test_masacs_continuous_target_prices_the_drawn_actions_density():
     learner, batch = make("masac", True, temperature_start=0.5, policy_gain=0.1)
     constant_critic(learner, 7.0, 10.0)
-    state = learner._generator.get_state()
+    noise = torch.randn(2, 3, N, A, generator=same_draws(learner))
     soft = learner._next_values(learner._read(batch))
-    noise = torch.randn(2, 3, N, A, generator=torch.Generator().manual_seed(0).set_state(state))
     mean, log_std = learner.mac.forward_sequence(batch)[:, 1:].chunk(2, dim=-1)
     raw = torch.distributions.Normal(mean, log_std.exp())
     action = raw.mean + raw.stddev * noise
@@ -116,9 +139,7 @@ def test_maddpgs_continuous_policies_climb_the_critic(others):
     learner, batch = make("maddpg", True, other_actions=others, policy_regularisation=0.0)
     slopes = torch.tensor([[1.0, -2.0, 0.5], [3.0, 1.0, -1.0]])
     linear_critic(learner, slopes)
-    outputs = learner.mac.forward_sequence(batch)[:, :-1].detach().requires_grad_()
-    learner._outputs = lambda mac, data, frames: outputs
-    learner._actor_loss(learner._read(batch))[0].backward()
+    outputs = actor_slopes(learner, batch)
     mask = batch["filled"][:, 1:].unsqueeze(-1)
     has = batch["avail_actions"][:, :-1]
     steps = 4 * N if others == "replay" else 4
@@ -136,22 +157,57 @@ def test_an_agents_choice_is_valued_beside_the_others_in_the_replay():
         torch.testing.assert_close(values[..., agent], learner.networks["critic"](data.state[:, :-1], joint)[..., 0])
 
 
-def test_discrete_policies_learn_by_the_relaxed_draw():
-    learner, batch = make("maddpg", False, policy_regularisation=0.0, gumbel_temperature=0.7, other_actions="policy")
+# `steps` are those of which the loss is a mean: of the team, of the agents, of those of them that have a choice.
+@pytest.mark.parametrize(
+    ("others", "alone", "steps"), [("policy", False, 4), ("replay", False, 8), ("replay", True, 4)]
+)
+def test_discrete_policies_learn_by_the_relaxed_draw(others, alone, steps):
+    learner, batch = make("maddpg", False, policy_regularisation=0.0, gumbel_temperature=0.7, other_actions=others)
+    if alone:
+        idle(batch)
     slopes = torch.tensor([[1.0, -2.0, 0.5], [30.0, 1.0, -1.0]])
     linear_critic(learner, slopes)
-    state = learner._generator.get_state()
-    outputs = learner.mac.forward_sequence(batch)[:, :-1].detach().requires_grad_()
-    learner._outputs = lambda mac, data, frames: outputs
-    learner._actor_loss(learner._read(batch))[0].backward()
-    noise = torch.empty(2, 3, N, A).exponential_(generator=torch.Generator().set_state(state)).log().neg()
-    avail = torch.tensor([[True, True, True], [False, True, True]])
+    noise = torch.empty(2, 3, N, A).exponential_(generator=same_draws(learner)).log().neg()
+    outputs = actor_slopes(learner, batch)
+    avail = batch["avail_actions"][0, 0] != 0
     soft = ((outputs.detach() + noise) / 0.7).masked_fill(~avail, -torch.inf).softmax(-1)
     mean = (soft * slopes).sum(-1, keepdim=True)
     mask = batch["filled"][:, 1:].unsqueeze(-1)
-    expected = -soft * (slopes - mean) / 0.7 * mask / 4
-    torch.testing.assert_close(outputs.grad, expected)
+    torch.testing.assert_close(outputs.grad, -soft * (slopes - mean) / 0.7 * mask / steps)
     assert outputs.grad[:, :, 1, 0].abs().max() == 0  # never legal
+
+
+@pytest.mark.parametrize("others", ["replay", "policy"])
+def test_masacs_policies_climb_the_lesser_value_and_their_entropy(others):
+    learner, batch = make("masac", True, other_actions=others, temperature_start=0.5)
+    slopes = torch.tensor([[1.0, -2.0, 0.5], [3.0, 1.0, -1.0]])
+    linear_critic(learner, slopes, -slopes)
+    noise = torch.randn(2, 3, N, A, generator=same_draws(learner))
+    outputs = actor_slopes(learner, batch)
+    mean, log_std = outputs.detach().chunk(2, dim=-1)
+    has = batch["avail_actions"][:, :-1]
+    actions = (mean + log_std.exp() * noise).tanh()
+    values = (slopes * actions * has).sum(-1, keepdim=True)  # [B, T-1, n, 1]: each agent's part
+    if others == "policy":
+        values = values.sum(2, keepdim=True)
+    else:
+        replayed = (slopes * batch["actions"][:, :-1]).sum(-1, keepdim=True)
+        values = values + replayed.sum(2, keepdim=True) - replayed
+    # The lesser of Q and -Q falls as |Q| grows. Entropy: log std + log(1 - tanh(u)^2), where u = mean + std * noise.
+    by_u = (-values.sign() * slopes * (1 - actions**2) - 0.5 * 2 * actions) * has
+    by_log_std = by_u * log_std.exp() * noise + 0.5 * has
+    mask = batch["filled"][:, 1:].unsqueeze(-1)
+    torch.testing.assert_close(outputs.grad, -torch.cat((by_u, by_log_std), -1) * mask / (N * 4))
+
+
+@pytest.mark.parametrize(("alone", "excess"), [(False, 0.7 * math.log(3 * 2) / 2), (True, 0.7 * math.log(3))])
+def test_the_temperatures_slope_is_the_mean_entropy_above_what_is_wanted(alone, excess):
+    learner, batch = make("masac", False, target_entropy_share=0.3)
+    uniform_policy(learner)
+    if alone:
+        idle(batch)
+    actor_slopes(learner, batch)
+    assert learner.networks["temperature"].log.grad.item() == pytest.approx(excess)
 
 
 @pytest.mark.parametrize("continuous", [False, True])
@@ -190,6 +246,25 @@ def test_an_update_moves_everything_and_targets_a_little(name, continuous):
     for old, new, target in zip(slow, learner.networks["critic"].parameters(), learner.targets["critic"].parameters()):
         torch.testing.assert_close(target, old + 0.25 * (new - old))
     assert {"critic_loss", "actor_loss", "td_error_abs", "q_taken_mean", "target_mean"} <= set(learner.logger.stats)
+
+
+@pytest.mark.parametrize(("name", "continuous"), KINDS)
+def test_the_actors_loss_does_not_pull_at_the_critic(name, continuous):
+    learner, batch = make(name, continuous)
+    critic = list(learner.networks["critic"].parameters())
+    loss, _, statistics = learner._loss(learner._read(batch))
+    expected = torch.autograd.grad(statistics["critic_loss"], critic, retain_graph=True)
+    assert all(torch.equal(a, b) for a, b in zip(torch.autograd.grad(loss, critic), expected))
+
+
+def test_actors_critic_and_temperature_have_rates_of_their_own():
+    rates = {"lr": 0.01, "critic_lr": 0.02, "temperature_lr": 0.04}
+    learner, batch = make("masac", False, optim_eps=1e-12, **rates)
+    groups = [list(part.parameters()) for part in (learner.mac, *learner.networks.values())]
+    before = [parameters_to_vector(group).detach() for group in groups]
+    learner.train(batch, 0, 0)
+    moved = [(parameters_to_vector(group) - old).abs().max().item() for group, old in zip(groups, before)]
+    assert moved == pytest.approx([0.01, 0.02, 0.04], rel=1e-3)  # Adam's first step is the rate, whatever the slope
 
 
 @pytest.mark.parametrize(("name", "continuous"), KINDS)

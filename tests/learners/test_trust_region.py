@@ -48,6 +48,14 @@ def test_the_step_is_the_natural_gradient_at_the_bound():
     assert logged == {"kl": pytest.approx(0.01, rel=1e-2), "improvement": pytest.approx(0.2), "step_share": 1.0}
 
 
+def test_damping_shortens_the_step_and_turns_it_to_the_gradient():
+    x, objective, distance = quadratic()
+    logged = trust_region_step([x], objective, distance, replace(REGION, cg_damping=1.0))
+    # (F + 1)^-1 g = (1/2, 2/5), and half its square in the metric F + 1 is 0.65: the length is sqrt(0.01 / 0.65).
+    assert x.tolist() == pytest.approx([0.5 / 65**0.5, 0.4 / 65**0.5], rel=1e-4)
+    assert logged["improvement"] == pytest.approx(1.3 / 65**0.5, rel=1e-4)
+
+
 def test_a_step_that_gains_too_little_is_halved():
     x, objective, distance = quadratic(bend=10.0)
     logged = trust_region_step([x], objective, distance, REGION)
@@ -126,10 +134,15 @@ def test_hatrpo_moves_one_policy_as_far_as_the_bound_allows_and_gains():
     }  # fmt: skip
     batch.update(fields, ts=slice(0, 5))
     data = learner.data_of(batch)
-    before = [torch.cat([p.detach().flatten().clone() for p in agent.parameters()]) for agent in mac.agent.agents]
+    before = mac.forward_sequence(batch)[:, :-1].log_softmax(-1).detach()
     logged = learner._improve(replace(data, policy_mask=only(data.policy_mask, 1)))
-    after = [torch.cat([p.detach().flatten() for p in agent.parameters()]) for agent in mac.agent.agents]
-    assert torch.equal(before[0], after[0])
-    assert not torch.equal(before[1], after[1])
-    assert 0.5 * args.max_kl < logged["kl"] < args.max_kl
-    assert logged["improvement"] > 0
+    after = mac.forward_sequence(batch)[:, :-1].log_softmax(-1).detach()
+    assert torch.equal(before[:, :, 0], after[:, :, 0])
+    # By the definitions, from all 6 * 4 steps of agent 1: the mean of KL(before, after), and of (ratio - 1) A.
+    kl = (before.exp() * (before - after)).sum(-1)[..., 1].mean().item()
+    ratio = (after - before).exp().gather(3, fields["actions"][:, :-1])[..., 1, 0]
+    gain = ((ratio - 1) * data.advantages[..., 1]).mean().item()
+    assert logged["kl"] == pytest.approx(kl, rel=1e-4)
+    assert logged["improvement"] == pytest.approx(gain, rel=1e-4)
+    assert 0.5 * args.max_kl < kl < args.max_kl
+    assert gain > 0
