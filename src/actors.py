@@ -25,6 +25,7 @@ from components.episode_buffer import EpisodeBatch
 from run import assembly
 from run.actor_file import ActorFile, put_weights, read
 from utils.errors import UserError
+from utils.plugins import import_plugins
 
 __all__ = ["Team", "load_actor"]
 
@@ -55,7 +56,7 @@ class Team:
         self.config, self.env_info, self.t_env = actor.config, actor.env_info, actor.t_env
         self._origin = actor.origin
         args = SimpleNamespace(**{**actor.config, "seed": seed, "device": "cpu", "use_cuda": False})
-        assembly.import_plugins([])
+        import_plugins([])
         self._require_parts()
         self._fields = assembly.fields_of(args, actor.env_info)
         self.n_agents: int = args.n_agents

@@ -11,6 +11,7 @@ import ast
 import copy
 import math
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from utils.errors import UserError, nearest
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG_DIR = ROOT / "src" / "config"
+FILE_ENDINGS = (".yaml", ".yml")
 
 # Keys whose default happens to be a whole number but which take any number.
 _REAL = re.compile(r"(^|[._])(reward_\w+|\w+_(coef|clip|scale|delta|weight|std|beta)|move_amount|beta|temperature)$")
@@ -107,22 +109,51 @@ def load_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def load_overlay(folder: str, name: str, lower: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Read config/<folder>/<name>.yaml; `folder` is "algs" or "envs".
+def overlay_path(folder: str, name: str, beside: Path = Path()) -> Path:
+    """Return the file that a name stands for: an overlay of config/<folder>/, or any YAML file by its path.
 
-    A file that says `extends: other` is laid over that one. `lower`: the files that led here.
+    `folder` is "algs" or "envs"; a path is taken from the folder `beside`.
     """
+    is_path, path = name.endswith(FILE_ENDINGS), beside / name
+    if is_path and path.is_file():
+        return path.resolve()
     known = overlay_names(folder)
     stem = name.removesuffix(".yaml")
-    if stem not in known:
-        what = "algorithm" if folder == "algs" else "environment"
-        raise UserError(
-            f'There is no {what} "{name}" in src/config/{folder}/.{nearest(stem, known)} Known: {", ".join(known)}.'
-        )
-    if stem in lower:
-        raise UserError(f"src/config/{folder}/: {' extends '.join((*lower, stem))}: nothing is at the bottom.")
-    content = load_yaml(CONFIG_DIR / folder / f"{stem}.yaml")
-    below = load_overlay(folder, str(content.pop("extends")), (*lower, stem)) if "extends" in content else {}
+    if stem in known:
+        return CONFIG_DIR / folder / f"{stem}.yaml"
+    what = "algorithm" if folder == "algs" else "environment"
+    if is_path:
+        files = [str(file) for ending in FILE_ENDINGS for file in path.parent.glob(f"*{ending}")]
+        raise UserError(f'There is no {what} file "{path}".{nearest(path, files) or nearest(stem, known)}')
+    raise UserError(
+        f'There is no {what} "{name}" in src/config/{folder}/.{nearest(stem, known)} Known: {", ".join(known)}.'
+    )
+
+
+def overlay_name(folder: str, name: str) -> str:
+    """Return what names an overlay from any working directory: its name, or the whole path of a file of one's own."""
+    path = overlay_path(folder, name)
+    base = CONFIG_DIR / folder
+    return str(path.relative_to(base).with_suffix("")) if path.is_relative_to(base) else str(path)
+
+
+def load_overlay(folder: str, name: str, lower: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Read the overlay that `overlay_path` finds; `folder` is "algs" or "envs".
+
+    A file that says `extends: other` is laid over that one. `lower`: the files that led here. Of a file of one's own,
+    `name` is the file's unless it says another, and modules beside it can be imported from now on.
+    """
+    path = overlay_path(folder, name, lower[-1].parent if lower else Path())
+    if path in lower:
+        circle = " extends ".join(file.stem for file in (*lower, path))
+        raise UserError(f"{lower[0].parent}: {circle}: nothing is at the bottom.")
+    content = load_yaml(path)
+    if not path.is_relative_to(CONFIG_DIR):
+        if folder == "algs":
+            content.setdefault("name", path.stem)
+        if str(path.parent) not in sys.path:
+            sys.path.append(str(path.parent))
+    below = load_overlay(folder, str(content.pop("extends")), (*lower, path)) if "extends" in content else {}
     return _merged(below, content)
 
 
@@ -130,22 +161,33 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
     """`below` with the values of `above`, mappings merged; types may change."""
     result = dict(below)
     for key, value in above.items():
-        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
-        result[key] = _merged(result[key], value) if both else value
+        old = result.get(key)
+        if isinstance(value, Mapping) and isinstance(old, Mapping):
+            value = _merged(old, value)
+        elif key == "plugins" and isinstance(value, list):
+            value = _added(old, value)
+        result[key] = value
     return result
+
+
+def _added(old: Any, modules: list[Any]) -> list[Any]:
+    """The key `plugins`: modules add up, so that environment, algorithm and command line may each bring theirs."""
+    before = old if isinstance(old, list) else []
+    return [*before, *(module for module in modules if module not in before)]
 
 
 def compose(algorithm: str | None, environment: str | None = None) -> dict[str, Any]:
     """Lay the environment's file and then the algorithm's over the defaults.
 
-    Without an environment the one that the defaults name is taken.
+    Without an environment the one that the defaults name is taken. Either may be the path of a YAML file.
     """
     if algorithm is None:
         names = ", ".join(overlay_names("algs"))
         raise UserError(f"Which algorithm? Add --config=NAME, one of: {names} (`--help` shows examples).")
     config = load_yaml(CONFIG_DIR / "default.yaml")
     for folder, name in (("envs", environment or str(config["env"])), ("algs", algorithm)):
-        config = overlay(config, load_overlay(folder, name), f"src/config/{folder}/{name}.yaml")
+        source = name if name.endswith(FILE_ENDINGS) else f"src/config/{folder}/{name}.yaml"
+        config = overlay(config, load_overlay(folder, name), source)
     return config
 
 
@@ -264,6 +306,8 @@ def _value_of(text: str, default: Any) -> Any:
 def _checked(path: str, value: Any, default: Any, where: str = "") -> Any:
     """Return `value` in the type of `default`, within the key's range; else a `UserError`."""
     value = _typed(path, value, default, where)
+    if path == "plugins" and isinstance(value, list):
+        return _added(default, value)
     choices = CHOICES.get(path)
     if choices and value not in choices:
         raise UserError(f"{where}{path}={value!r} is not one of {', '.join(choices)}.{nearest(value, choices)}")

@@ -48,6 +48,7 @@ Examples:
   python3 src/main.py --config=mappo with env_args.map_name=8m t_max=200000 seed=1 use_tensorboard=True
   python3 src/main.py --config=mappo with env_args.map_name=8m seed=1 resume=auto
   python3 src/main.py --config=mappo with evaluate=True checkpoint_path=results/models/TOKEN
+  python3 src/main.py --config=ideas/mine.yaml             an algorithm of your own (docs/plugins.md)
   python3 src/main.py print_config --config=mappo          every key and its value
 """
 

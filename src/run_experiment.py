@@ -60,9 +60,10 @@ def make_parser() -> Parser:
         allow_abbrev=False,
     )
     what = parser.add_argument_group("what runs")
-    what.add_argument("--algo", "--algos", dest="algos", metavar="NAME,...", help=", ".join(overlay_names("algs")))
+    known = ", ".join(overlay_names("algs"))
+    what.add_argument("--algo", "--algos", dest="algos", metavar="NAME,...", help=f"YAML files, or {known}")
     what.add_argument("--scenario", "--scenarios", dest="scenarios", metavar="MAP,...", help="maps, or groups of them")
-    what.add_argument("--env-config", dest="env", metavar="NAME", help="environment; sc2 unless given")
+    what.add_argument("--env-config", dest="env", metavar="NAME", help="environment or its YAML file; sc2 unless given")
     what.add_argument("--seed", metavar="N", help="one seed (0 unless given)")
     what.add_argument("--seeds", metavar="HOW_MANY", help="so many seeds from 0; or 0,3,7; or 10-14")
     what.add_argument("--t-max", metavar="STEPS", help="environment steps of each run: 50000, 100k, 2M")

@@ -22,6 +22,7 @@ from configuration import CONFIG_DIR, load_overlay, load_yaml, overlay
 from run import assembly
 from run.training import Label, Trainer
 from utils.logging import Logger, get_logger
+from utils.plugins import import_plugins
 from utils.rl_utils import build_td_lambda_targets
 
 # --- import paths and signatures -------------------------------------------------------------------------------------
@@ -76,7 +77,6 @@ FUNCTIONS_AND_CONSTRUCTORS = {
     "modules.mixers.qtran.QTranBase.forward": "self batch hidden_states actions",
     "modules.mixers.dmaq_general.DMAQer": "args",
     "modules.mixers.dmaq_general.DMAQer.forward": "self agent_qs states actions max_q_i is_v",
-    "modules.mixers.mean_mix.MeanMixer": "args abs",
     "envs.matrix_game.print_matrix_status": "batch mixer mac_out",
     "controllers.basic_controller.BasicMAC": "scheme groups args",
     "controllers.basic_controller.BasicMAC.select_actions": "self ep_batch t_ep t_env bs test_mode",
@@ -419,5 +419,5 @@ def test_plug_in_modules_are_imported_by_name(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(str(tmp_path))
     registry = importlib.import_module("modules.agents").REGISTRY
     monkeypatch.setattr(importlib.import_module("modules.agents"), "REGISTRY", dict(registry))
-    assembly.import_plugins(["my_plug_in"])
+    import_plugins(["my_plug_in"])
     assert importlib.import_module("modules.agents").REGISTRY["my_agent"].__name__ == "MyAgent"

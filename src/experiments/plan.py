@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from configuration import ROOT, compose, dotted, load_yaml, overlay, parse_updates
+from configuration import FILE_ENDINGS, ROOT, compose, dotted, load_yaml, overlay, overlay_name, parse_updates
 from experiments import sweep
 from experiments.setting import Setting
 from tracking.database import refuse_credentials
@@ -114,6 +114,9 @@ def make(setting: Setting) -> Plan:
     both = sorted(set(setting.overrides) & set(setting.sweep))
     if both:
         raise UserError(f'"{both[0]}" is both swept and set after "--".')
+    algos = [overlay_name("algs", algo) for algo in setting.algos]  # for any working directory
+    env = overlay_name("envs", setting.env) if setting.env else ""
+    setting = Setting(**{**vars(setting), "algos": algos, "env": env})
     configs = {algo: _config(algo, setting) for algo in setting.algos}
     first = next(iter(configs.values()))
     scenarios = _scenarios(setting.scenarios, first)
@@ -194,13 +197,14 @@ def _run(
     if "checkpoint_interval" not in settings:
         usual = int(config["checkpoint_interval"])
         settings["checkpoint_interval"] = min(usual, max(SHORTEST_CHECKPOINT_INTERVAL, t_max // CHECKPOINTS_PER_RUN))
-    key = "_".join([algo, scenario_name(scenario) or str(config["env"]), *_labels(point), f"seed{seed}"])
-    return Run(_file_name(key), algo, str(config["env"]), scenario, seed, point, settings, t_max)
+    env = str(config["env"])
+    key = "_".join([short_name(algo), short_name(scenario) or env, *_labels(point), f"seed{seed}"])
+    return Run(_file_name(key), algo, setting.env or env, scenario, seed, point, settings, t_max)
 
 
-def scenario_name(scenario: str) -> str:
-    """Return what a scenario is called: of a map file, the file's name without its folder and ending."""
-    return Path(scenario).stem if scenario.endswith((".yaml", ".yml")) else scenario
+def short_name(name: str) -> str:
+    """Return what a scenario or an algorithm is called: of a file, its name without its folder and ending."""
+    return Path(name).stem if name.endswith(FILE_ENDINGS) else name
 
 
 def _steps_of(episodes: int, scenario: str, config: Mapping[str, Any]) -> int:
@@ -249,7 +253,7 @@ def _hash(runs: Sequence[Run]) -> str:
 def _default_name(setting: Setting, scenarios: Sequence[str], runs: Sequence[Run]) -> str:
     """Return a name that the same request always gets, so that the same command continues."""
     swept = [key.rpartition(".")[2] for key in setting.sweep]
-    parts = ["+".join(setting.algos), "+".join(map(scenario_name, scenarios))]
+    parts = ["+".join(map(short_name, setting.algos)), "+".join(map(short_name, scenarios))]
     parts += ["sweep", "+".join(swept)] if swept else []
     return f"{_file_name('_'.join(part for part in parts if part))[:60]}_{_hash(runs)}"
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,8 +15,7 @@ import torch
 from run import actor_file
 from utils.errors import UserError, nearest
 from utils.logging import Logger
-
-PLUGIN_GROUP = "amal.plugins"  # entry points of installed packages, imported like the key `plugins`
+from utils.plugins import import_plugins
 
 # configuration key -> module whose REGISTRY holds its legal values
 REGISTRIES = {
@@ -62,19 +60,6 @@ class Fields:
     groups: dict[str, int]
     preprocess: dict[str, Any]
     full: dict[str, Any]
-
-
-def import_plugins(modules: Iterable[str]) -> None:
-    """Import modules that add to the registries: those named, and those that installed packages announce."""
-    for entry in importlib.metadata.entry_points(group=PLUGIN_GROUP):
-        entry.load()
-    for name in modules:
-        try:
-            importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            if error.name is None or not name.startswith(error.name):
-                raise
-            raise UserError(f'The plug-in module "{name}" is not on PYTHONPATH.') from None
 
 
 def registry(key: str) -> Mapping[str, Any]:

@@ -6,13 +6,13 @@ import signal
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib import import_module
 from multiprocessing.connection import Connection
 from typing import Any
 
 from envs.faults import EnvironmentDownError
 from runners.episode_runner import SMALL_SEED
 from runners.lockstep_runner import LockstepRunner, Seat
+from utils.plugins import import_plugins
 
 START_METHODS = ("forkserver", "spawn")
 """Never plain fork: torch's threads and CUDA do not survive it."""
@@ -119,8 +119,7 @@ def serve(connection: Connection, env: str, env_args: dict[str, Any], plugins: l
         from envs import REGISTRY as env_REGISTRY
         from runners.lockstep_runner import EnvServer
 
-        for plugin in plugins:
-            import_module(plugin)
+        import_plugins(plugins)
         environment = env_REGISTRY[env](**env_args)
         server = EnvServer(environment)
     except BaseException:

@@ -18,6 +18,8 @@ class DMAQer(nn.Module):
     lambda_i in place of lambda_i - 1) and the keys of `DMAQ_SI_Weight`.
     """
 
+    reads_actions = True
+
     def __init__(self, args: SimpleNamespace) -> None:
         super().__init__()
         self.args = args

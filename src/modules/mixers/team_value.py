@@ -20,7 +20,10 @@ REGISTRY: dict[str, Any] = {
     "qatten": QattenMixer,
     "dmaq": DMAQer,
 }
-"""The legal values of the key `mixer`; `null` leaves every agent for itself."""
+"""The legal values of the key `mixer`; `null` leaves every agent for itself. Each is called as `mixer(args)`.
+
+A class that says `reads_actions = True` is called as QPLEX is, see `DMAQer.forward`: its two parts are added.
+"""
 
 
 class TeamValue(nn.Module):
@@ -33,7 +36,7 @@ class TeamValue(nn.Module):
     def __init__(self, args: SimpleNamespace) -> None:
         super().__init__()
         self.mixer: nn.Module | None = None if args.mixer is None else REGISTRY[args.mixer](args)
-        self.reads_actions = isinstance(self.mixer, DMAQer)
+        self.reads_actions: bool = getattr(self.mixer, "reads_actions", False)
 
     def forward(
         self, values: Tensor, states: Tensor, actions: Tensor | None = None, maxima: Tensor | None = None
@@ -41,7 +44,7 @@ class TeamValue(nn.Module):
         """Team values [B, T, 1] ([B, T, n] without a mixer).
 
         values [B, T, n]: Q of the chosen actions; states [B, T, d]; actions [B, T, n, A]: the choice as one-hot;
-        maxima [B, T, n]: Q of each agent's best action. QPLEX alone reads the last two.
+        maxima [B, T, n]: Q of each agent's best action.
         """
         if self.mixer is None:
             return values

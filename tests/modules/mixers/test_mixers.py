@@ -8,11 +8,11 @@ import torch
 from components.episode_buffer import EpisodeBatch
 from components.transforms import OneHot
 from modules.mixers.dmaq_general import DMAQer
-from modules.mixers.mean_mix import MeanMixer
 from modules.mixers.nmix import Mixer
 from modules.mixers.qatten import QattenMixer
 from modules.mixers.qmix import QMixer
 from modules.mixers.qtran import QTranAlt, QTranBase
+from modules.mixers.team_value import REGISTRY, TeamValue
 from modules.mixers.vdn import VDNMixer
 
 B, T, N, A, D = 4, 5, 3, 6, 12
@@ -36,8 +36,6 @@ def args(**extra):
         "num_kernel": 3,
         "weighted_head": True,
         "is_minus_one": True,
-        "att_heads": 2,
-        "att_embed_dim": 4,
         "network_size": "small",
         "qtran_arch": "coma_critic",
         "rnn_hidden_dim": 7,
@@ -54,7 +52,6 @@ MONOTONIC = {
     "nmix, quadratic": lambda: Mixer(args(qmix_pos_func="quadratic")),
     "qatten": lambda: QattenMixer(args(agent_own_state_size=3)),
     "qatten, unweighted": lambda: QattenMixer(args(type="plain")),
-    "mean": lambda: MeanMixer(args()),
 }
 
 
@@ -167,6 +164,25 @@ def test_qtran_base_values_any_joint_action(batch, size, arch):
     assert not torch.allclose(taken, other)
     assert torch.equal(value, other_value)
     assert torch.equal(value, same_value)
+
+
+def test_a_mixer_says_itself_that_it_reads_actions(monkeypatch):
+    class Counting(torch.nn.Module):
+        reads_actions = True
+
+        def __init__(self, args):
+            super().__init__()
+
+        def forward(self, agent_qs, states, actions=None, max_q_i=None, is_v=False):
+            return agent_qs.sum(2, keepdim=True) if is_v else actions[..., 0].sum(2, keepdim=True) + max_q_i.sum()
+
+    monkeypatch.setitem(REGISTRY, "counting", Counting)
+    team = TeamValue(args(mixer="counting"))
+    assert team.reads_actions
+    assert not TeamValue(args(mixer="vdn")).reads_actions
+    qs, (_, onehot) = torch.randn(B, T, N), one_hot_actions()
+    value = team(qs, torch.randn(B, T, D), onehot, torch.zeros(B, T, N))
+    assert torch.equal(value, (qs.sum(2) + onehot[..., 0].sum(2)).unsqueeze(2))
 
 
 def test_qtran_alt_values_an_agents_actions_given_the_others(batch):
