@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from key_ranges import CHOICES, INFINITY, RANGES
+from key_ranges import CHOICES, INFINITY, RANGES, SHARE_OR_COUNT, WHOLE
 from utils.errors import UserError, nearest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -212,7 +212,7 @@ def with_map_values(config: Mapping[str, Any], updates: Mapping[str, Any]) -> di
 
 
 def overlay(base: Mapping[str, Any], upper: Mapping[str, Any], source: str, prefix: str = "") -> dict[str, Any]:
-    """Return `base` with `upper` laid over it, mappings merged; values must keep the type `base` gives them."""
+    """Return `base` with `upper` laid over it, mappings merged; values must keep the type `base` gives them, if any."""
     merged = copy.deepcopy(dict(base))
     for key, value in upper.items():
         path = f"{prefix}{key}"
@@ -220,7 +220,7 @@ def overlay(base: Mapping[str, Any], upper: Mapping[str, Any], source: str, pref
         if isinstance(old, dict) and isinstance(value, Mapping):
             merged[key] = overlay(old, value, source, f"{path}.")
         else:
-            merged[key] = _checked(path, value, old, f"{source}: ") if key in merged else copy.deepcopy(value)
+            merged[key] = _checked(path, copy.deepcopy(value), merged.get(key, value), f"{source}: ")
     return merged
 
 
@@ -311,11 +311,14 @@ def _checked(path: str, value: Any, default: Any, where: str = "") -> Any:
     choices = CHOICES.get(path)
     if choices and value not in choices:
         raise UserError(f"{where}{path}={value!r} is not one of {', '.join(choices)}.{nearest(value, choices)}")
-    if path in RANGES and isinstance(value, int | float):
-        low, high = RANGES[path]
-        if not low <= value <= high:
-            bounds = f"at least {low:g}" if high == INFINITY else f"between {low:g} and {high:g}"
-            raise UserError(f"{where}{path}={value} is out of range; it must be {bounds}.")
+    numbers = [number for number in (value if isinstance(value, list) else [value]) if isinstance(number, int | float)]
+    low, high = RANGES.get(path, (-INFINITY, INFINITY))
+    if not all(low <= number <= high for number in numbers):
+        bounds = f"at least {low:g}" if high == INFINITY else f"between {low:g} and {high:g}"
+        subject = "each number" if isinstance(value, list) else "it"
+        raise UserError(f"{where}{path}={value} is out of range; {subject} must be {bounds}.")
+    if path in SHARE_OR_COUNT and value > 1 and value != int(value):
+        raise UserError(f"{where}{path}={value} is neither a share, up to 1, nor a whole number.")
     return value
 
 
@@ -323,6 +326,8 @@ def _typed(path: str, value: Any, default: Any, where: str) -> Any:
     def wrong(expected: str) -> UserError:
         return UserError(f"{where}{path}={value!r} is not {expected}.")
 
+    if default is None and value is not None and path in RANGES:
+        default = 0 if path in WHOLE else 0.0
     if isinstance(default, bool):
         if not isinstance(value, bool):
             raise wrong("True or False")
@@ -343,12 +348,10 @@ def _typed(path: str, value: Any, default: Any, where: str) -> Any:
     elif isinstance(default, list):
         if not isinstance(value, list | tuple):
             raise wrong("a list, as in [64, 64]")
-        return list(value)
-    elif isinstance(default, dict):
-        if not isinstance(value, Mapping):
-            raise wrong("a mapping of keys to values")
-    elif path == "seed" and value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-        raise wrong("a whole number")
+        first = next(iter(default), 0)
+        return [_typed(f"{path}[{i}]", x, first, where) if path in RANGES else x for i, x in enumerate(value)]
+    elif isinstance(default, dict) and not isinstance(value, Mapping):
+        raise wrong("a mapping of keys to values")
     return value
 
 

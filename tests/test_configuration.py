@@ -13,6 +13,8 @@ from configuration import (
     parse_updates,
     read_command_line,
 )
+from key_ranges import RANGES
+from run import assembly
 from utils.errors import UserError
 
 
@@ -38,7 +40,12 @@ BASE = {
     "seed": None,
     "gamma": 0.99,
     "layers": [64],
+    "hidden_layers": [64, 64],
     "grad_norm_clip": 10,
+    "value_epochs": None,
+    "value_lambda": None,
+    "value_norm_beta": 0.99999,
+    "target_update_interval_or_tau": 0.0,
     "env_args": {"map_name": "3m", "difficulty": "7", "reward_win": 200, "engine": "auto", "limit": None},
     "free": {},
 }
@@ -92,9 +99,13 @@ class TestOverlays:
         with pytest.raises(UserError, match=r"--config=NAME, one of: alg, thesis/th_alg"):
             compose(None)
 
-    def test_a_wrong_type_in_a_file_names_the_file(self, config_dir):
-        (config_dir / "algs" / "alg.yaml").write_text("t_max: many\n")
-        with pytest.raises(UserError, match=r"src/config/algs/alg.yaml: t_max='many' is not a number"):
+    @pytest.mark.parametrize(
+        ("line", "sentence"),
+        [("t_max: many", "t_max='many' is not a number"), ("epochs: 0", "epochs=0 is out of range; .* at least 1")],
+    )
+    def test_a_wrong_value_in_a_file_names_the_file(self, config_dir, line, sentence):
+        (config_dir / "algs" / "alg.yaml").write_text(line)
+        with pytest.raises(UserError, match=f"src/config/algs/alg.yaml: {sentence}"):
             compose("alg")
 
     @pytest.mark.parametrize(
@@ -129,6 +140,14 @@ class TestUpdates:
             ("layers=[128, 64]", {"layers": [128, 64]}),
             ("seed=3", {"seed": 3}),
             ("seed=None", {"seed": None}),
+            ("value_epochs=3", {"value_epochs": 3}),
+            ("value_epochs=null", {"value_epochs": None}),
+            ("value_lambda=1", {"value_lambda": 1.0}),
+            ("hidden_layers=64", {"hidden_layers": [64]}),
+            ("hidden_layers=128,64", {"hidden_layers": [128, 64]}),
+            ("hidden_layers=[]", {"hidden_layers": []}),
+            ("target_update_interval_or_tau=0.01", {"target_update_interval_or_tau": 0.01}),
+            ("target_update_interval_or_tau=200", {"target_update_interval_or_tau": 200.0}),
             ("grad_norm_clip=0.5", {"grad_norm_clip": 0.5}),
             ("env_args.map_name=8m", {"env_args": {"map_name": "8m"}}),
             ("env_args.difficulty=7", {"env_args": {"difficulty": "7"}}),
@@ -158,7 +177,20 @@ class TestUpdates:
             ("use_cuda=1", "use_cuda=1 is not True or False."),
             ("use_cuda=maybe", "use_cuda='maybe' is not True or False."),
             ("layers=[64", "layers='[64' is not a list, as in [64, 64]."),
-            ("seed=abc", "seed='abc' is not a whole number."),
+            ("hidden_layers=[64,a]", "hidden_layers[1]='a' is not a number."),
+            ("hidden_layers=[64,0]", "hidden_layers=[64, 0] is out of range; each number must be between 1 and 65536."),
+            ("value_epochs=2.5", "value_epochs=2.5 is not a whole number."),
+            ("value_epochs=0", "value_epochs=0 is out of range; it must be at least 1."),
+            ("value_lambda=abc", "value_lambda='abc' is not a number."),
+            ("value_lambda=True", "value_lambda=True is not a number."),
+            ("value_lambda=[1]", "value_lambda=[1] is not a number."),
+            ("value_norm_beta=1", "value_norm_beta=1.0 is out of range; it must be between 0 and 0.999999."),
+            (
+                "target_update_interval_or_tau=1.5",
+                "target_update_interval_or_tau=1.5 is neither a share, up to 1, nor a whole number.",
+            ),
+            ("seed=abc", "seed='abc' is not a number."),
+            ("seed=2.5", "seed=2.5 is not a whole number."),
             ("seed=-1", "seed=-1 is out of range; it must be between 0 and 2.14748e+09."),
             ("env_args=3", "env_args=3 is not a mapping of keys to values."),
             ("env_args.engine=sc2", "env_args.engine='sc2' is not one of auto, skirmish, starcraft2."),
@@ -171,13 +203,6 @@ class TestUpdates:
         with pytest.raises(UserError) as error:
             parse_updates(BASE, [update])
         assert str(error.value) == sentence
-
-    def test_amals_numbers_have_ranges(self):
-        amal = compose("amal", "sc2")
-        assert parse_updates(amal, ["world_model_latest_share=0.5"]) == {"world_model_latest_share": 0.5}
-        for update in ("world_model_latest_share=2", "imagination_horizon=0", "aux_ratio=1.5", "cem_archive_size=0"):
-            with pytest.raises(UserError, match=f"^{update.split('=')[0]}=.* is out of range"):
-                parse_updates(amal, [update])
 
     def test_a_file_is_laid_over_like_typed_keys(self, tmp_path):
         path = tmp_path / "tuned.yaml"
@@ -200,6 +225,54 @@ def test_every_shipped_combination_composes(algorithm, environment):
     assert config["name"] != "unnamed"
     assert config["learner"]
     assert config["env"] == environment
+    assembly.check_together(config)
+
+
+ANY_NUMBER = {"target_entropy", "repeat_id"}
+
+
+@pytest.mark.parametrize("algorithm", overlay_names("algs"))
+def test_every_number_of_an_algorithm_has_a_range(algorithm):
+    numbers = {key for key, value in compose(algorithm).items() if type(value) in (int, float)}
+    assert numbers - ANY_NUMBER <= set(RANGES)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "update", "sentence"),
+    [
+        ("mappo", "mini_batches=17", "mini_batches=17 is more than batch_size_run=16. Lower mini_batches or raise"),
+        ("amal", "imagined_mini_batches=200", "is more than imagination_rollouts=160."),
+        ("amal", "num_auxiliary_agents=0", "needs mi_policies=noise, not both."),
+        ("qmix", "batch_size=6000", "batch_size=6000 is more than buffer_size=5000."),
+        ("maddpg", "accumulate_gradients=2", "accumulate_gradients=2 has no effect on maddpg_learner"),
+        ("maddpg", "target_update_tau=0", 'needs the key "target_update_interval", which "maddpg" does not have.'),
+        ("mappo", "action_selector=epsilon_greedy", 'needs the key "epsilon_start", which "mappo" does not have.'),
+        ("mappo", "learner=hatrpo_learner", 'needs the key "max_kl", which "mappo" does not have. Leave learner as it'),
+        ("qmix", "mixer=dmaq", 'needs the key "num_kernel", which "qmix" does not have. Leave mixer as it was, or use'),
+        ("mappo", "critic_type=foo", 'critic_type="foo" does not exist. Known: '),
+        ("mappo", "critic_type=ppo_crtic", 'Did you mean "ppo_critic"?'),
+    ],
+)
+def test_values_that_do_not_go_together_are_one_sentence(algorithm, update, sentence):
+    config = compose(algorithm, "matrix_game")
+    with pytest.raises(UserError) as error:
+        assembly.check(overlay(config, parse_updates(config, [update]), "the command line"))
+    assert sentence in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "updates"),
+    [
+        ("mappo", ["batch_size_run=1", "evaluate=True"]),  # nothing is cut into mini-batches
+        ("mappo", ["batch_size=64"]),  # nor drawn from a buffer
+        ("maddpg", ["batch_size=512", "buffer_size=100"]),  # transitions, and episodes
+        ("qmix", ["target_update_tau=0.01"]),
+    ],
+)
+def test_values_that_go_together_are_left_alone(algorithm, updates):
+    config = compose(algorithm, "matrix_game")
+    assembly.check_together(overlay(config, parse_updates(config, updates), "the command line"))
 
 
 def test_an_overlay_may_extend_another_and_names_only_what_differs():

@@ -5,7 +5,6 @@ what it did less the mean over what its policy might have done: what the others 
 """
 
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +13,6 @@ from components.episode_buffer import EpisodeBatch
 from learners.ppo_data import PPOData
 from learners.ppo_learner import PPOLearner
 from modules.critics.ppo_critic import alive_from_avail
-from utils.errors import UserError
 from utils.rl_utils import build_nstep_returns, build_td_lambda_targets
 
 
@@ -24,12 +22,7 @@ class COMALearner(PPOLearner):
     Reads the keys of config/algs/coma.yaml, each explained there or in mappo.yaml.
     """
 
-    def __init__(self, mac: Any, scheme: dict[str, Any], logger: Any, args: Any) -> None:
-        super().__init__(mac, scheme, logger, args)
-        if not hasattr(self.critic, "n_actions"):
-            raise UserError(
-                f'coma_learner needs values of actions: critic_type="coma_critic", not "{args.critic_type}".'
-            )
+    values_actions = True
 
     def data_of(self, batch: EpisodeBatch) -> PPOData:
         """What the update needs of real episodes; only the value of the action taken is regressed on the returns."""

@@ -23,6 +23,7 @@ from learners.ppo_losses import normalise_advantages
 from learners.ppo_update import PPOSettings, PPOTrainer
 from modules.critics import REGISTRY as critic_REGISTRY
 from modules.critics.ppo_critic import alive_from_avail
+from utils.errors import UserError
 from utils.optimizers import Adam
 from utils.rl_utils import build_gae_targets, build_nstep_returns
 from utils.seeding import torch_stream
@@ -33,16 +34,18 @@ class PPOLearner:
     """Trains a controller's policy and a critic of its own on the episodes just collected.
 
     Reads the keys of config/algs/mappo.yaml, each explained there.
+    values_actions: whether its critic values every action, as COMA's does, and not states.
     """
 
     on_policy = True
+    values_actions = False
 
     def __init__(self, mac: Any, scheme: dict[str, Any], logger: Any, args: SimpleNamespace) -> None:
         self.mac = mac
         self.args = args
         self.logger = logger
         self.n_agents: int = args.n_agents
-        self.critic: Any = critic_REGISTRY[getattr(args, "critic_type", "ppo_critic")](scheme, args)
+        self.critic = self._make_critic(scheme, args)
         self.target_follows: float = getattr(args, "target_update_interval_or_tau", 0.0)
         self.target_critic: Any = deepcopy(self.critic).requires_grad_(False) if self.target_follows else None
         self.n_updates = 0
@@ -63,6 +66,14 @@ class PPOLearner:
         decay = getattr(args, "policy_average", 0.0)
         self.average = PolicyAverage(mac, decay) if decay else None
         self.last_logged = -1_000_000
+
+    def _make_critic(self, scheme: dict[str, Any], args: SimpleNamespace) -> Any:
+        name = getattr(args, "critic_type", "ppo_critic")
+        critic: Any = critic_REGISTRY[name](scheme, args)
+        if not hasattr(critic, "n_rows") or hasattr(critic, "n_actions") != self.values_actions:
+            fitting = "coma_critic" if self.values_actions else "ppo_critic or critic_type=ppo_critic_ns"
+            raise UserError(f"{args.learner} cannot learn with critic_type={name}; use critic_type={fitting}.")
+        return critic
 
     # --- training -----------------------------------------------------------------------------------------------------
 

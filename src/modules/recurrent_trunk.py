@@ -3,8 +3,8 @@
 Inputs -> LayerNorm -> (Linear, ReLU, LayerNorm) per entry of `hidden_layers` -> GRU -> LayerNorm, orthogonal weights
 (Yu et al. 2022, "The Surprising Effectiveness of PPO in Cooperative Multi-Agent Games", appendix).
 The GRU always runs over whole sequences; ragged ones come packed, so that no padded step is ever computed.
-On the CPU `gru_rows` does nn.GRU's arithmetic in less time; `twice_differentiable` leads round it where a gradient's
-own gradient is wanted.
+On the CPU `gru_rows` does nn.GRU's arithmetic in less time; `twice_differentiable` leads round it, and round torch's
+fast attention, where a gradient's own gradient is wanted.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from modules.packed_gru import gru_rows
 
@@ -103,12 +104,12 @@ class RecurrentTrunk(nn.Module):
 
 @contextmanager
 def twice_differentiable(network: nn.Module) -> Iterator[None]:
-    """Meanwhile what is recurrent in `network` runs by torch's own GRU kernel: slower, but with second derivatives."""
+    """Meanwhile GRUs and attention in `network` run by torch's slower kernels that have second derivatives."""
     recurrent: list[Any] = [module for module in network.modules() if hasattr(module, "twice")]
     for module in recurrent:
         module.twice = True
     try:
-        with torch.backends.cudnn.flags(enabled=False):
+        with torch.backends.cudnn.flags(enabled=False), sdpa_kernel(SDPBackend.MATH):
             yield
     finally:
         for module in recurrent:

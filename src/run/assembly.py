@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from configuration import load_overlay, overlay_names
+from key_ranges import AT_MOST, NEEDS
 from run import actor_file
 from utils.errors import UserError, nearest
 from utils.logging import Logger
@@ -23,6 +25,7 @@ REGISTRIES = {
     "mac": "controllers",
     "learner": "learners",
     "agent": "modules.agents",
+    "critic_type": "modules.critics",
     "buffer": "components",
     "action_selector": "components.action_selectors",
     "continuous_selector": "components.continuous_selectors",
@@ -84,7 +87,36 @@ def check(config: dict[str, Any]) -> dict[str, Any]:
         known_runners = ["auto", *sorted(runners)]
         hint = nearest(config["runner"], known_runners)
         raise UserError(f'runner="{config["runner"]}" does not exist.{hint} Known: {", ".join(known_runners)}.')
+    check_together(config)
     return {**config, "engine_info": describe(config["env"], config["env_args"])}
+
+
+def check_together(config: Mapping[str, Any]) -> None:
+    """Raise a `UserError` for values that are legal, but not beside each other."""
+    for (key, value), needed in NEEDS.items():
+        if config.get(key) == value and needed not in config:
+            having = [name for name in overlay_names("algs") if needed in load_overlay("algs", name)]
+            raise UserError(
+                f'{key}={config[key]} needs the key "{needed}", which "{config["name"]}" does not have. '
+                f"Leave {key} as it was, or use one of: {', '.join(having)}."
+            )
+    if config.get("num_auxiliary_agents") == 0 and config.get("mi_policies", "noise") != "noise":
+        raise UserError(f"num_auxiliary_agents=0 needs mi_policies=noise, not {config['mi_policies']}.")
+    if config["evaluate"]:
+        return
+    args = SimpleNamespace(**config)
+    limits = dict(AT_MOST)
+    if not is_on_policy(registry("learner")[args.learner], args):
+        if args.accumulate_gradients > 1:
+            raise UserError(
+                f"accumulate_gradients={args.accumulate_gradients} has no effect on {args.learner}, which learns from "
+                "replay. Use accumulate_gradients=1, and a lower batch_size if memory is short."
+            )
+        if getattr(registry("buffer")[args.buffer], "whole_episodes", True):
+            limits["batch_size"] = "buffer_size"
+    for key, bound in limits.items():
+        if key in config and bound in config and config[key] > config[bound]:
+            raise UserError(f"{key}={config[key]} is more than {bound}={config[bound]}. Lower {key} or raise {bound}.")
 
 
 def describe(env: str, env_args: Mapping[str, Any]) -> dict[str, Any]:

@@ -220,9 +220,18 @@ def test_only_the_value_of_the_action_taken_is_trained():
     assert (learner.critic.head.weight != before).any(1).tolist() == [False, False, True]
 
 
-def test_coma_refuses_a_critic_of_states():
-    with pytest.raises(UserError, match="coma_critic"):
-        make_learner("coma", critic_type="ppo_critic")
+@pytest.mark.parametrize(
+    ("name", "critic", "fitting"),
+    [
+        ("coma", "ppo_critic", "coma_critic"),
+        ("coma", "centralv", "coma_critic"),
+        ("happo", "coma_critic", "ppo_critic"),
+        ("maa2c", "cv_critic", "ppo_critic"),
+    ],
+)
+def test_a_critic_that_values_something_else_is_refused(name, critic, fitting):
+    with pytest.raises(UserError, match=f"cannot learn with critic_type={critic}; use critic_type={fitting}"):
+        make_learner(name, critic_type=critic)
 
 
 # --- HAPPO ------------------------------------------------------------------------------------------------------------

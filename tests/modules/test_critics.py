@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from components.episode_buffer import EpisodeBatch
+from modules.agents.ff_agent import FFAgent
 from modules.critics import REGISTRY
+from modules.critics.central_q import CentralQ
 from modules.critics.ppo_critic import PPOCritic, alive_from_avail
 from run.assembly import build_scheme
 
@@ -112,3 +114,12 @@ def make_batch():
     generator = torch.Generator().manual_seed(1)
     batch.update({"state": torch.randn(3, 5, STATE, generator=generator), "avail_actions": torch.ones(3, 5, N, A)})
     return batch
+
+
+def test_without_layers_a_memoryless_network_is_linear():
+    keys = {"n_agents": N, "n_actions": A, "state_shape": STATE, "layer_norm": False}
+    args = SimpleNamespace(**keys, hidden_layers=[], critic_layers=[], n_critics=2, rnn_hidden_dim=8)
+    critic, agent = CentralQ(args), FFAgent(OBS, args)
+    state, actions, obs = torch.randn(STATE), torch.randn(N, A), torch.randn(OBS)
+    torch.testing.assert_close(critic(2 * state, 2 * actions), 2 * critic(state, actions))
+    torch.testing.assert_close(agent(2 * obs, None)[0], 2 * agent(obs, None)[0])

@@ -21,7 +21,7 @@ class FFAgent(nn.Module):
         layers = getattr(args, "hidden_layers", [args.rnn_hidden_dim] * 2)
         norm = getattr(args, "layer_norm", True)
         self.base = mlp(input_shape, layers, norm, norm)
-        self.head = orthogonal_linear(layers[-1], args.n_actions, getattr(args, "policy_gain", 0.01))
+        self.head = orthogonal_linear([input_shape, *layers][-1], args.n_actions, getattr(args, "policy_gain", 0.01))
 
     def init_hidden(self) -> Tensor:
         """A hidden state of width one that nothing reads, [1, 1]."""

@@ -20,7 +20,7 @@ class CentralQ(nn.Module):
         size = int(args.state_shape) + args.n_agents * args.n_actions
         layers, norm = args.critic_layers, args.layer_norm
         self.critics = nn.ModuleList(
-            nn.Sequential(*mlp(size, layers, norm, norm), orthogonal_linear(layers[-1], 1))
+            nn.Sequential(*mlp(size, layers, norm, norm), orthogonal_linear([size, *layers][-1], 1))
             for _ in range(args.n_critics)
         )
 

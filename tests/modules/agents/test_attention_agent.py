@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from modules.agents.attention_agent import AttentionAgent
+from modules.recurrent_trunk import twice_differentiable
 from utils.errors import UserError
 
 BLOCKS = {"before": 4, "enemy_rows": (3, 5), "ally_rows": (2, 6), "after": 1}
@@ -46,6 +47,18 @@ def test_the_order_of_enemies_does_not_matter_and_those_out_of_sight_are_not_loo
     for p in (agent.ally.weight, agent.ally.bias):
         p.fill_(100.0)
     torch.testing.assert_close(agent.look(inputs)[:, 8:], one)
+
+
+def test_second_derivatives_where_they_are_asked_for():
+    agent, inputs = make(rnn_hidden_dim=4).double(), torch.randn(2, SIZE, dtype=torch.float64)
+
+    def slopes(weight):
+        features = torch.func.functional_call(agent, {"attention.in_proj_weight": weight}, (inputs,))
+        return torch.autograd.grad(features.pow(3).sum(), weight, create_graph=True)[0]
+
+    agent.forward = agent.look
+    with twice_differentiable(agent):
+        assert torch.autograd.gradcheck(slopes, (agent.attention.in_proj_weight.detach().requires_grad_(),))
 
 
 def test_environments_without_blocks_are_refused():
