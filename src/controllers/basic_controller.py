@@ -56,8 +56,11 @@ class BasicMAC:
     ) -> Any:
         """Actions [rows, n] (int64) of the episodes `bs` at their step `t_ep`; the hidden states of those move on.
 
-        Where the selector returns more than actions (`save_probs`), so does this.
+        Where the selector returns more than actions (`save_probs`), so does this. Tests are played by the network as it
+        evaluates (`eval()`), training's episodes as it trains.
         """
+        if self.agent.training == test_mode:
+            self.agent.train(not test_mode)
         avail = ep_batch["avail_actions"][:, t_ep]
         if not self._is_plain:
             outputs = self.forward(ep_batch, t_ep, test_mode=test_mode)

@@ -11,6 +11,4 @@ class NMAC(BasicMAC):
 
     def forward(self, ep_batch: EpisodeBatch, t: int, test_mode: bool = False) -> Tensor:
         """Raw outputs [B, n, A] of all episodes at step t."""
-        if test_mode:
-            self.agent.eval()
         return self._step(ep_batch, t, None)

@@ -31,8 +31,8 @@ class PredatorPrey(VectorGame):
     """B games. Observations: for the cells within `sight` in both directions, whether there is an agent, a prey, or no
     ground (3 planes), and the own place divided by the grid's size. State: planes of agents and of prey.
 
-    Arguments and defaults: `DEFAULTS`. A game is over, and won, when all prey are caught, or when fewer than two agents
-    are left. Raises ValueError for unknown or impossible arguments.
+    Arguments and defaults: `DEFAULTS`. A game is over when all prey are caught, or when fewer than two agents are left; it
+    is won where as many prey are caught as there are pairs of agents to leave with them. Raises ValueError for unknown or impossible arguments.
     """
 
     def __init__(self, n_battles: int = 1, seed: int = 0, **arguments: Any) -> None:
@@ -89,8 +89,9 @@ class PredatorPrey(VectorGame):
         return rewards, ~left[:, n:].any(axis=1) | (left[:, :n].sum(axis=1) < 2)
 
     def won(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which games ended without prey."""
-        return np.asarray(~self._there[rows, self.n_agents :].any(axis=1))
+        """Which games ended with all prey caught, or as many as there are pairs of agents."""
+        caught = (~self._there[rows, self.n_agents :]).sum(axis=1)
+        return np.asarray(caught >= min(self.n_prey, self.n_agents // 2))
 
     def available(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Moves that stay on the grid, `CATCH` next to a prey; whoever has left the grid can do nothing."""

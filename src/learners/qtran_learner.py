@@ -87,7 +87,9 @@ class QTRANLearner(QLearner):
         if not self.counterfactual:
             return (total - values + state_value).clamp(max=0.0)
         exchanged = (total - chosen).unsqueeze(3) + q_values
-        return (exchanged - values + state_value.unsqueeze(3)).masked_fill(~legal, torch.inf).amin(3)
+        lowest = (exchanged - values + state_value.unsqueeze(3)).masked_fill(~legal, torch.inf).amin(3)
+        # who has no choice, like the dead, has no lowest action to tie: there only the inequality is left
+        return torch.where(legal.sum(3) == 1, lowest.clamp(max=0.0), lowest)
 
     def _joint_targets(self, data: Replay, best: Tensor) -> Tensor:
         """Targets [B, T-1, 1 or n] from the slow joint value of the greedy joint action in every frame."""

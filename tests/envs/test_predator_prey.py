@@ -37,15 +37,26 @@ def test_one_that_tries_alone_is_fined():
     assert play(games, CATCH, CATCH, CATCH).reward[0] == 10 - 1.5  # the third comes too late
 
 
-def test_all_prey_caught_is_a_win_and_too_few_agents_an_end():
-    games = placed([(3, 3), (5, 3)], [(4, 3)])
-    result = play(games, CATCH, CATCH)
-    assert result.terminated[0]
-    assert result.battle_won[0]
-    games = placed([(3, 3), (5, 3)], [(4, 3), (0, 0)])
-    result = play(games, CATCH, CATCH)
-    assert result.terminated[0]
-    assert not result.battle_won[0]
+@pytest.mark.parametrize(
+    ("agents", "prey", "over", "won"),
+    [
+        ([(3, 3), (5, 3)], [(4, 3)], True, True),
+        ([(3, 3), (5, 3)], [(4, 3), (0, 0)], True, True),  # nobody is left to catch the other one
+        ([(3, 3), (5, 3), (7, 7)], [(4, 3), (0, 0)], True, True),
+        ([(3, 3), (5, 3), (7, 7), (7, 6)], [(4, 3), (0, 0)], False, False),
+    ],
+)
+def test_a_game_is_over_and_won_when_all_that_can_be_caught_is(agents, prey, over, won):
+    result = play(placed(agents, prey), CATCH, CATCH, *[STAY] * (len(agents) - 2))
+    assert (result.terminated[0], result.battle_won[0]) == (over, won)
+
+
+def test_the_usual_game_can_be_won():
+    pairs = [(x, y) for y in (0, 2, 4, 6) for x in (3, 5)]
+    games = placed(pairs, [(4, y) for y in (0, 2, 4, 6)] + [(0, y) for y in (1, 3, 5, 7)])
+    result = play(games, *[CATCH] * 8)
+    assert result.reward[0] == 40
+    assert result.terminated[0] and result.battle_won[0]
 
 
 def test_catching_needs_a_prey_beside_and_moves_stay_on_the_grid():

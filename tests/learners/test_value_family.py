@@ -149,6 +149,21 @@ def test_qtran_alts_losses_by_hand():
     assert loss.item() == pytest.approx(sum(statistics[name].item() for name in ("loss_td", "opt_loss", "nopt_loss")))
 
 
+def test_qtran_alt_wants_no_equality_beside_an_agent_without_choice():
+    """The second agent has action 1 alone: its own part of the condition is that the sum must not lie below."""
+    learner, batch = make_learner("qtran"), make_batch()
+    batch["avail_actions"][:, :, 1, ::2] = 0
+    data = learner._read(batch)
+    q_values = torch.tensor([[3.0, 0.0, 1.0], [2.0, 1.0, 9.0]]).expand(9, 2, 2, 3)
+    joint = torch.full((9, 2, 2, 3), 4.0)
+    gaps = learner._gap(data, q_values, data.avail > 0, joint, torch.ones(9, 2, 1))[:, 0]
+    by_hand = torch.tensor([3 + 1, 0 + 1, 1 + 1]) - 4.0 + 1  # of (0, 1), (1, 1), (2, 1)
+    taken = batch["actions"][:, 0, :, 0]
+    with_one = taken[:, 1] == 1
+    assert gaps[with_one, 1].tolist() == by_hand.clamp(max=0).tolist()
+    assert gaps[with_one, 0].tolist() == [by_hand.min().item()] * 3
+
+
 @pytest.mark.parametrize("double_q", [True, False])
 @pytest.mark.parametrize("changes", [{"mixer": "qtran_base"}, {"mixer": "qtran_base", "qtran_arch": "qtran_paper"}, {}])
 def test_every_qtran_moves_its_agents_and_its_joint_value(changes, double_q):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -13,30 +14,28 @@ from modules.mixers.hypernet import mlp, state_size
 class QattenMixer(nn.Module):
     """Q_tot = c(s) + sum_h w_h(s) sum_i lambda_hi(s) Q_i with lambda_h = softmax over agents and w_h >= 0.
 
-    The keys are the agents' own parts of the state: its first `n_agents * agent_own_state_size` numbers, as in SMAC;
-    where the size is not given, the state counts as `n_agents` equal parts. Other keys, with the paper's values where
-    they are missing: `n_attention_head`, `n_query_embedding_layer1`, `n_query_embedding_layer2`,
-    `n_head_embedding_layer1`, `n_constrant_value` and `type` ("weighted", else heads count 1).
-    `n_key_embedding_layer1` and `n_head_embedding_layer2` are bound to the query's size and the number of heads.
+    The attention's keys are made of the agents' own parts of the state, with which it begins (`own_state_size`); where
+    it has no such parts, each agent has a key of its own. Reads, with the paper's values where they are missing,
+    `n_attention_head`, `n_query_embedding_layer1`, `n_query_embedding_layer2`, `n_head_embedding_layer1`,
+    `n_constrant_value` and `type` ("weighted", else heads count 1). `n_key_embedding_layer1` and
+    `n_head_embedding_layer2` are bound to the query's size and the number of heads.
     """
+
+    numbers: Tensor
 
     def __init__(self, args: SimpleNamespace) -> None:
         super().__init__()
         self.args = args
         self.n_agents: int = args.n_agents
         self.state_dim = state_size(args)
-        own_size = getattr(args, "agent_own_state_size", None) or getattr(args, "unit_dim", None)
-        self.unit_dim = int(own_size or self.state_dim // self.n_agents)
-        if not 0 < self.unit_dim * self.n_agents <= self.state_dim:
-            raise ValueError(
-                f"a state of {self.state_dim} numbers has no part of {self.unit_dim} for each of {self.n_agents} agents"
-            )
+        self.own_size = own_state_size(args)
+        self.register_buffer("numbers", torch.eye(self.n_agents), persistent=False)
         self.n_heads: int = getattr(args, "n_attention_head", 4)
         self.key_size: int = getattr(args, "n_query_embedding_layer2", 32)
         query_hidden = getattr(args, "n_query_embedding_layer1", 64)
         self.is_weighted = getattr(args, "type", "weighted") == "weighted"
         self.queries = nn.ModuleList(mlp(self.state_dim, query_hidden, self.key_size) for _ in range(self.n_heads))
-        self.keys = nn.ModuleList(nn.Linear(self.unit_dim, self.key_size) for _ in range(self.n_heads))
+        self.keys = nn.ModuleList(nn.Linear(self.own_size or self.n_agents, self.key_size) for _ in range(self.n_heads))
         self.head_weights = mlp(self.state_dim, getattr(args, "n_head_embedding_layer1", 64), self.n_heads)
         self.constant = mlp(self.state_dim, getattr(args, "n_constrant_value", 32), 1)
 
@@ -52,6 +51,20 @@ class QattenMixer(nn.Module):
 
     def attention(self, states: Tensor) -> Tensor:
         """Weights lambda [N, heads, n] of the agents in `states` [N, d]; they sum to 1 over the agents."""
-        units = states[:, : self.n_agents * self.unit_dim].reshape(-1, self.n_agents, self.unit_dim)
+        if self.own_size:
+            units = states[:, : self.n_agents * self.own_size].reshape(-1, self.n_agents, self.own_size)
+        else:
+            units = self.numbers.expand(len(states), -1, -1)
         scores = [torch.einsum("nd,nad->na", query(states), key(units)) for query, key in zip(self.queries, self.keys)]
         return (torch.stack(scores, dim=1) / self.key_size**0.5).softmax(-1)
+
+
+def own_state_size(args: SimpleNamespace) -> int:
+    """Numbers of each agent's own part of the state, with which the state begins; 0 where it has no such parts.
+
+    The agents' rows of SMAC's state (`agent_features`), or whole observations where the state is all of them in a row.
+    """
+    info = getattr(args, "env_info", {})
+    if state_size(args) == args.n_agents * int(np.prod(info.get("obs_shape", 0))):
+        return int(np.prod(info["obs_shape"]))
+    return len(info.get("agent_features", ()))

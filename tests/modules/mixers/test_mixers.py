@@ -7,6 +7,7 @@ import torch
 
 from components.episode_buffer import EpisodeBatch
 from components.transforms import OneHot
+from envs import REGISTRY as environments
 from modules.mixers.dmaq_general import DMAQer
 from modules.mixers.nmix import Mixer
 from modules.mixers.qatten import QattenMixer
@@ -16,6 +17,7 @@ from modules.mixers.team_value import REGISTRY, TeamValue
 from modules.mixers.vdn import VDNMixer
 
 B, T, N, A, D = 4, 5, 3, 6, 12
+UNITS = {"obs_shape": 9, "agent_features": ["health", "rel_x"]}
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +52,8 @@ MONOTONIC = {
     "nmix": lambda: Mixer(args()),
     "nmix, softplus": lambda: Mixer(args(qmix_pos_func="softplus", use_orthogonal=True)),
     "nmix, quadratic": lambda: Mixer(args(qmix_pos_func="quadratic")),
-    "qatten": lambda: QattenMixer(args(agent_own_state_size=3)),
+    "qatten": lambda: QattenMixer(args(env_info=UNITS)),
+    "qatten, agents have no part of the state": lambda: QattenMixer(args()),
     "qatten, unweighted": lambda: QattenMixer(args(type="plain")),
 }
 
@@ -96,9 +99,33 @@ def test_qatten_weighs_agents_by_an_attention_that_sums_to_one():
     assert torch.allclose(raised, torch.full((B, T, 1), 4.0), atol=1e-5)
 
 
-def test_qatten_needs_an_own_part_of_the_state_for_each_agent():
-    with pytest.raises(ValueError, match="no part of 5 for each of 3 agents"):
-        QattenMixer(args(agent_own_state_size=5))
+@pytest.mark.parametrize(
+    ("env", "env_args", "size"),
+    [
+        ("sc2", {"map_name": "3m", "engine": "skirmish"}, 4),  # health, cooldown, x, y
+        ("sc2", {"map_name": "2s3z", "engine": "skirmish"}, 7),  # and shield, two types
+        ("sc2", {"map_name": "3m", "engine": "skirmish", "obs_instead_of_state": True}, 30),
+        ("matrix_game", {}, 0),
+        ("predator_prey", {}, 0),
+    ],
+)
+def test_qatten_knows_the_agents_own_parts_of_the_state(env, env_args, size):
+    info = environments[env](**env_args).get_env_info()
+    sizes = {key: info[key] for key in ("n_agents", "n_actions", "state_shape")}
+    mixer = QattenMixer(args(env_info=info, **sizes))
+    assert mixer.own_size == size
+    assert mixer(torch.zeros(2, 1, info["n_agents"]), torch.zeros(2, 1, info["state_shape"])).shape == (2, 1, 1)
+
+
+@torch.no_grad()
+def test_qattens_attention_goes_by_the_agents_own_parts():
+    """Two agents with the same part weigh the same; the part of the state behind theirs moves the queries alone."""
+    mixer = QattenMixer(args(env_info=UNITS))
+    states = torch.randn(20, D)
+    states[:, 2:4] = states[:, 0:2]
+    attention = mixer.attention(states)
+    assert torch.equal(attention[..., 0], attention[..., 1])
+    assert not torch.allclose(attention[..., 0], attention[..., 2])
 
 
 def one_hot_actions():
