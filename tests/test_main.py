@@ -15,7 +15,7 @@ from tracking.resources import MACHINE_METRICS
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 SMALL = [
-    *("env_args.map_name=2m_vs_1m", "batch_size_run=2", "epochs=1", "stop_win_rate=0"),
+    *("env_args.map_name=2m_vs_1m", "batch_size_run=2", "stop_win_rate=0"),
     *("test_nepisode=2", "test_interval=200"),
     *("log_interval=100", "runner_log_interval=100", "learner_log_interval=100"),
 ]
@@ -27,6 +27,9 @@ SMALL_AMAL = [
     *("num_auxiliary_agents=4", "evolution_frequency=2", "cem_population_size=20", "cem_generations=2"),
     *("reuse_batches=1", "imagination_max_error=1.0", "isolation_shadow=True"),
 ]
+
+# A ring that goes round, so that files of episodes come and go
+SMALL_QMIX = ["buffer_size=60", "batch_size=16", "rnn_hidden_dim=16"]
 
 # As shipped, on 3m; the run is killed after its first checkpoint
 LONG = ["env_args.map_name=3m", "batch_size_run=16", "t_max=4000", "checkpoint_interval=2500", "test_nepisode=32"]
@@ -277,6 +280,7 @@ class TestResume:
         [
             pytest.param("mappo", ["t_max=1500", "checkpoint_interval=100"], id="mappo"),
             pytest.param("amal", ["t_max=600", "checkpoint_interval=100", *SMALL_AMAL], id="amal"),
+            pytest.param("qmix", ["t_max=1500", "checkpoint_interval=100", *SMALL_QMIX], id="qmix"),
             pytest.param("mappo", LONG, id="mappo-3m", marks=[pytest.mark.long, pytest.mark.timeout(1800)]),
             pytest.param("amal", LONG, id="amal-3m", marks=[pytest.mark.long, pytest.mark.timeout(1800)]),
         ],

@@ -5,6 +5,7 @@ Schaul et al. 2016 (arXiv 1511.05952), proportional variant, with an episode's m
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -37,11 +38,11 @@ class PrioritizedReplayBuffer(ReplayBuffer):
         per_alpha: float = 0.6,
         per_beta: float = 0.4,
         per_beta_episodes: int = 5000,
+        directory: str | Path | None = None,
     ) -> None:
-        super().__init__(scheme, groups, buffer_size, max_seq_length, preprocess, device, seed)
+        super().__init__(scheme, groups, buffer_size, max_seq_length, preprocess, device, seed, directory)
         self.alpha, self.first_beta, self.beta_episodes = per_alpha, per_beta, per_beta_episodes
         self.priorities = torch.zeros(self.buffer_size, dtype=torch.float64)
-        self.episodes_seen = 0
 
     @property
     def beta(self) -> float:
@@ -53,7 +54,6 @@ class PrioritizedReplayBuffer(ReplayBuffer):
         n_new = min(ep_batch.batch_size, self.buffer_size)
         last = self.buffer_index + ep_batch.batch_size
         self.priorities[torch.arange(last - n_new, last) % self.buffer_size] = max(1.0, self.priorities.max().item())
-        self.episodes_seen += ep_batch.batch_size
         super().insert_episode_batch(ep_batch)
 
     def sample(self, batch_size: int) -> EpisodeBatch:
@@ -79,10 +79,9 @@ class PrioritizedReplayBuffer(ReplayBuffer):
 
     def state_dict(self) -> dict[str, Any]:
         """What `ReplayBuffer` gives, and the priorities."""
-        return super().state_dict() | {"priorities": self.priorities.clone(), "episodes_seen": self.episodes_seen}
+        return super().state_dict() | {"priorities": self.priorities.clone()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` gave; the buffers must agree in size and fields."""
         super().load_state_dict(state)
         self.priorities.copy_(state["priorities"])
-        self.episodes_seen = int(state["episodes_seen"])

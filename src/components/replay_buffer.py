@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,8 +10,10 @@ import numpy as np
 import torch
 
 from components.episode_batch import EpisodeBatch, Scheme, add_derived_fields, value_shape
+from components.episode_files import EpisodeFiles, Episodes
 from components.indexing import count, parse_index
 from components.memory import compact_dtype, require_memory
+from utils.errors import UserError
 from utils.seeding import torch_stream
 
 
@@ -19,7 +22,8 @@ class ReplayBuffer:
     own.
 
     Availability and `filled` are stored as bool, actions as int16, derived fields not at all; what is read is an
-    `EpisodeBatch` with PyMARL's dtypes. Raises `UserError` when the storage would not fit into free memory.
+    `EpisodeBatch` with PyMARL's dtypes. With a `directory`, the episodes of a state lie there, in files that are
+    written once. Raises `UserError` when the storage would not fit into free memory.
     """
 
     def __init__(
@@ -31,6 +35,7 @@ class ReplayBuffer:
         preprocess: dict[str, tuple[str, list[Any]]] | None = None,
         device: str | torch.device = "cpu",
         seed: int = 0,
+        directory: str | Path | None = None,
     ) -> None:
         self.scheme: Scheme = dict(scheme)
         self.groups = dict(groups or {})
@@ -38,8 +43,8 @@ class ReplayBuffer:
         self.max_seq_length = max_seq_length
         self.preprocess = dict(preprocess or {})
         self.device = device
-        self.buffer_index = 0
-        self.episodes_in_buffer = 0
+        self.episodes_seen = 0
+        self._files = None if directory is None else EpisodeFiles(Path(directory))
         self._generator = torch_stream(seed, "buffer")
         derived = add_derived_fields(self.scheme, self.preprocess)
         self.scheme["filled"] = {"vshape": (1,), "dtype": torch.long}
@@ -49,6 +54,16 @@ class ReplayBuffer:
         n_bytes = sum(int(np.prod(shapes[key])) * dtypes[key].itemsize for key in stored)
         require_memory(n_bytes, device, f"buffer_size={buffer_size} episodes of {max_seq_length} steps", buffer_size)
         self._storage = {key: _zeros(shapes[key], dtypes[key], device) for key in stored}
+
+    @property
+    def buffer_index(self) -> int:
+        """Where the next episode goes."""
+        return self.episodes_seen % self.buffer_size
+
+    @property
+    def episodes_in_buffer(self) -> int:
+        """How many episodes there are."""
+        return min(self.episodes_seen, self.buffer_size)
 
     @property
     def n_bytes(self) -> int:
@@ -63,8 +78,7 @@ class ReplayBuffer:
             )
         n_skipped = max(0, ep_batch.batch_size - self.buffer_size)
         n_new = ep_batch.batch_size - n_skipped
-        rows = (torch.arange(n_new) + self.buffer_index + n_skipped) % self.buffer_size
-        rows = rows.to(self.device)
+        rows = self._rows(self.episodes_seen + n_skipped, n_new)
         length = ep_batch.max_seq_length
         for key, stored in self._storage.items():
             values = ep_batch[key][n_skipped:].to(device=self.device, dtype=stored.dtype)
@@ -74,8 +88,7 @@ class ReplayBuffer:
                 stored[rows, :length] = values
         # What an older, longer episode left behind must not count as part of the new one.
         self._storage["filled"][rows, length:] = False
-        self.episodes_in_buffer = min(self.buffer_size, self.episodes_in_buffer + ep_batch.batch_size)
-        self.buffer_index = (self.buffer_index + ep_batch.batch_size) % self.buffer_size
+        self.episodes_seen += ep_batch.batch_size
 
     def can_sample(self, batch_size: int) -> bool:
         """Whether `batch_size` episodes are there."""
@@ -125,21 +138,53 @@ class ReplayBuffer:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """All stored episodes, the ring's position and the stream."""
-        return {
-            "storage": {key: value[: self.episodes_in_buffer].clone() for key, value in self._storage.items()},
-            "buffer_index": self.buffer_index,
-            "episodes_in_buffer": self.episodes_in_buffer,
-            "generator": self._generator.get_state(),
-        }
+        """All stored episodes (or which files hold them), how many there ever were, and the stream."""
+        oldest = self.episodes_seen - self.episodes_in_buffer
+        if self._files is None:
+            episodes: dict[str, Any] = {"episodes": self._stored(oldest, self.episodes_seen)}
+        else:
+            episodes = {"files": self._files.state(oldest, self.episodes_seen, self._stored)}
+        return {"episodes_seen": self.episodes_seen, "generator": self._generator.get_state(), **episodes}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave; the buffers must agree in size and fields."""
-        self.buffer_index = int(state["buffer_index"])
-        self.episodes_in_buffer = int(state["episodes_in_buffer"])
-        for key, value in self._storage.items():
-            value[: self.episodes_in_buffer] = state["storage"][key].to(value.device)
+        """Take over what `state_dict` gave; the buffers must agree in size and fields.
+
+        Raises:
+            UserError: if files that hold the episodes are not there.
+        """
+        self.episodes_seen = int(state["episodes_seen"])
         self._generator.set_state(state["generator"].cpu())
+        if "episodes" in state:
+            self._restore(self.episodes_seen - self.episodes_in_buffer, state["episodes"])
+            return
+        try:
+            for first, episodes in (self._files or EpisodeFiles(Path())).load(state["files"]):
+                self._restore(first, episodes)
+        except FileNotFoundError as error:
+            raise UserError(f"The checkpoint's episodes are not there: {error.filename} is missing.") from None
+
+    def _stored(self, first: int, end: int) -> Episodes:
+        """Copies of the episodes by number, as they are stored, up to the last frame that any of them has."""
+        rows = self._rows(first, end - first)
+        filled = self._storage["filled"][rows]
+        longest = int(filled.flatten(1).sum(1).max()) if len(rows) else 0
+        stored = ((key, value[rows]) for key, value in self._storage.items())
+        return {key: (value if self._is_episode_field(key) else value[:, :longest].clone()) for key, value in stored}
+
+    def _restore(self, first: int, episodes: Episodes) -> None:
+        filled = episodes["filled"]
+        rows = self._rows(first, len(filled))
+        for key, stored in self._storage.items():
+            value = episodes[key].to(stored.device)
+            if self._is_episode_field(key):
+                stored[rows] = value
+            else:
+                stored[rows, : filled.shape[1]] = value
+        self._storage["filled"][rows, filled.shape[1] :] = False
+
+    def _rows(self, first: int, count: int) -> torch.Tensor:
+        """Where the episodes of these numbers are in the ring."""
+        return ((torch.arange(count) + first) % self.buffer_size).to(self.device)
 
     def __repr__(self) -> str:
         fields = ", ".join(self.scheme)

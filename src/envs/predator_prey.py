@@ -31,8 +31,9 @@ class PredatorPrey(VectorGame):
     """B games. Observations: for the cells within `sight` in both directions, whether there is an agent, a prey, or no
     ground (3 planes), and the own place divided by the grid's size. State: planes of agents and of prey.
 
-    Arguments and defaults: `DEFAULTS`. A game is over when all prey are caught, or when fewer than two agents are left; it
-    is won where as many prey are caught as there are pairs of agents to leave with them. Raises ValueError for unknown or impossible arguments.
+    Arguments and defaults: `DEFAULTS`. A game is over when all prey are caught, or when fewer than two agents are left;
+    it is won where as many prey are caught as there are pairs of agents to leave with them. Raises ValueError for
+    unknown or impossible arguments.
     """
 
     def __init__(self, n_battles: int = 1, seed: int = 0, **arguments: Any) -> None:

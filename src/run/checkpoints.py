@@ -1,4 +1,5 @@
-"""Everything a run needs to go on as if it had never stopped, in one file that is always whole.
+"""Everything a run needs to go on as if it had never stopped, in one file that is always whole (a replay buffer's
+episodes lie in files of their own beside it, in `buffer/`).
 
 `results/models/<token>/checkpoint.pt` holds the state; `checkpoint.json` beside it says whose it is, so that
 `resume=auto` finds the newest one of the same configuration without opening any.
@@ -20,7 +21,7 @@ from run.identity import FREE_KEYS, configuration_hash
 from utils.errors import UserError
 from utils.files import write_atomically, write_json
 
-FORMAT = 1
+FORMAT = 2
 FILE, LABEL = "checkpoint.pt", "checkpoint.json"
 
 
@@ -43,7 +44,17 @@ def load(path: Path, what: str = "checkpoint", expected: int = FORMAT) -> dict[s
     found = state.get("format") if isinstance(state, dict) else None
     if found != expected:
         raise UserError(f"The {what} {path} has format {found}; this version reads format {expected}.")
+    _relocate(state, path.resolve().parent)
     return state
+
+
+def _relocate(state: dict[str, Any], folder: Path) -> None:
+    """Let every `directory` below a checkpoint's folder be where that folder is now: it may have been moved."""
+    for name, value in state.items():
+        if isinstance(value, dict):
+            _relocate(value, folder)
+        elif name == "directory" and folder.name in (parts := Path(value).parts):
+            state[name] = str(folder.joinpath(*parts[parts.index(folder.name) + 1 :]))
 
 
 def newest(models: Path, configuration: str, seed: int | None, part_of: tuple[str, str] = ("", "")) -> Path | None:

@@ -118,6 +118,53 @@ def test_state_goes_through_a_file_and_the_draws_go_on(kit, buffer):
     assert other.buffer_index == 3
 
 
+def with_files(kit, directory, size=4):
+    return ReplayBuffer(kit.scheme, kit.groups, size, kit.max_seq_length, kit.preprocess, seed=1, directory=directory)
+
+
+def assert_same_episodes(one, two):
+    a, b = one[: one.episodes_in_buffer], two[: two.episodes_in_buffer]
+    assert torch.equal(a["filled"], b["filled"])
+    for key in ("state", "obs", "avail_actions", "actions", "reward", "terminated"):
+        real = a["filled"].bool().view(*a["filled"].shape[:2], *[1] * (a[key].dim() - 2))
+        assert torch.equal(a[key] * real, b[key] * real)
+
+
+def test_with_a_directory_a_state_writes_what_is_new_and_deletes_what_no_state_needs(kit, tmp_path):
+    buffer = with_files(kit, tmp_path)
+    written, deleted = [], []
+    files = set()
+    for lengths in ([2, 3], [4], [], [2, 2], [3], [3]):
+        if lengths:
+            buffer.insert_episode_batch(kit.episodes(lengths))
+        state = buffer.state_dict()
+        now = {path.name for path in tmp_path.iterdir()}
+        written.append(now - files)
+        deleted.append(files - now)
+        files = now
+        again = with_files(kit, tmp_path)
+        again.load_state_dict(state)
+        assert_same_episodes(buffer, again)
+    assert written == [{"0-2.pt"}, {"2-3.pt"}, set(), {"3-5.pt"}, {"5-6.pt"}, {"6-7.pt"}]
+    assert deleted == [set(), set(), set(), set(), set(), {"0-2.pt"}]
+
+
+def test_a_buffer_in_another_directory_reads_the_files_and_writes_its_own(kit, tmp_path):
+    buffer = with_files(kit, tmp_path / "one")
+    buffer.insert_episode_batch(kit.episodes([2, 3, 4, 2, 3]))
+    state = buffer.state_dict()
+    other = with_files(kit, tmp_path / "two")
+    other.load_state_dict(state)
+    assert_same_episodes(buffer, other)
+    assert other.buffer_index == 1
+    other.state_dict()
+    assert [path.name for path in (tmp_path / "two").iterdir()] == ["1-5.pt"]
+    for path in (tmp_path / "one").iterdir():
+        path.unlink()
+    with pytest.raises(UserError, match=r"episodes are not there: .*one/1-5.pt is missing"):
+        other.load_state_dict(state)
+
+
 def test_a_buffer_larger_than_memory_is_refused_with_the_figures(kit, monkeypatch):
     monkeypatch.setattr(memory, "free_memory", lambda place: 2**30)
     with pytest.raises(UserError, match=r"buffer_size=10000000 .* need 5\.6 GiB, and 1\.0 GiB are free .* At most \d+"):

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from run import actor_file, checkpoints
+from run import actor_file
 from utils.errors import UserError
 
 SMALL = [
@@ -128,7 +128,7 @@ class TestMistakes:
     def test_what_is_no_actor_file_is_refused(self, run_small, tmp_path):
         missing, junk, other = (tmp_path / name for name in ("missing.pt", "junk.pt", "other.pt"))
         junk.write_bytes(b"junk")
-        torch.save({"format": checkpoints.FORMAT}, other)
+        torch.save({"format": actor_file.FORMAT}, other)
         sentences = {missing: "There is no actor file", junk: "cannot be read", other: "is no actor file"}
         for path, sentence in sentences.items():
             code, _, err = run_small("mappo", "evaluate=True", f"load_actor={path}")

@@ -86,8 +86,18 @@ class TestFile:
 
     def test_another_format_is_refused(self, tmp_path):
         torch.save({"format": 99}, tmp_path / "checkpoint.pt")
-        with pytest.raises(UserError, match="has format 99; this version reads format 1"):
+        with pytest.raises(UserError, match="has format 99; this version reads format 2"):
             checkpoints.load(tmp_path / "checkpoint.pt")
+
+    def test_a_folder_that_was_moved_takes_its_files_along(self, tmp_path):
+        before, after = tmp_path / "before" / "token", tmp_path / "after" / "token"
+        elsewhere = str(tmp_path / "elsewhere" / "buffer")
+        state = {"buffer": {"frames": {"directory": str(before / "buffer" / "real")}, "directory": elsewhere}}
+        checkpoints.save(before, state, {})
+        after.parent.mkdir()
+        before.rename(after)
+        buffer = checkpoints.load(after / "checkpoint.pt")["buffer"]
+        assert buffer == {"frames": {"directory": str(after / "buffer" / "real")}, "directory": elsewhere}
 
     def test_nothing_in_a_checkpoint_is_executed(self, tmp_path):
         class Evil:
