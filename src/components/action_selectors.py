@@ -102,8 +102,7 @@ class SoftPoliciesSelector(MultinomialActionSelector):
 class EpsilonGreedyActionSelector(ActionSelector):
     """The action of the highest Q-value, or with probability epsilon any available one, uniformly.
 
-    Epsilon falls linearly from `epsilon_start` to `epsilon_finish` in `epsilon_anneal_time` steps; in test mode it is
-    `args.test_noise` (0).
+    Epsilon falls linearly from `epsilon_start` to `epsilon_finish` in `epsilon_anneal_time` steps; tests play with 0.
     """
 
     def __init__(self, args: SimpleNamespace) -> None:
@@ -119,11 +118,10 @@ class EpsilonGreedyActionSelector(ActionSelector):
         """Actions [B, n] from Q-values [B, n, A]."""
         check_finite(agent_inputs, avail_actions, t_env)
         self.epsilon = self.schedule.eval(t_env)
-        epsilon = getattr(self.args, "test_noise", 0.0) if test_mode else self.epsilon
         greedy = _legal_argmax(agent_inputs.detach(), avail_actions, t_env)
-        if epsilon <= 0.0:
+        if test_mode or self.epsilon <= 0.0:
             return greedy
-        explores = self._uniform(tuple(greedy.shape), test_mode, greedy.device) < epsilon
+        explores = self._uniform(tuple(greedy.shape), test_mode, greedy.device) < self.epsilon
         any_legal = _legal_argmax(self._gumbel(agent_inputs, test_mode), avail_actions, t_env)
         return torch.where(explores, any_legal, greedy)
 

@@ -72,7 +72,7 @@ class QLearner:
     def _make_networks(self, args: SimpleNamespace) -> dict[str, nn.Module]:
         """The networks beside the controller's, by name."""
         if args.mixer is not None and args.mixer not in MIXERS:
-            known = ", ".join(MIXERS)
+            known = f"{', '.join(MIXERS)}; --config=iql has none"
             raise UserError(f'no mixer is called "{args.mixer}".{nearest(args.mixer, MIXERS)} There are: {known}')
         return {"mixer": TeamValue(args)}
 

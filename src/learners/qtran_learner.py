@@ -98,8 +98,11 @@ class QTRANLearner(QLearner):
             q_values, hidden = self._values_and_features(self.target_mac, data)
             if not self.args.double_q:
                 best = q_values.masked_fill(data.avail == 0, -torch.inf).argmax(dim=3, keepdim=True)
-        values = self._joint(self.targets["mixer"], data, hidden, best)[0]
-        return self._returns(data, self._of(values, best), None)
+
+        def value_of(actions: Tensor) -> Tensor:
+            return self._of(self._joint(self.targets["mixer"], data, hidden, actions)[0], actions)
+
+        return self._returns(data, value_of(best), value_of(data.actions) if self._q_lambda else None)
 
     def _values_and_features(self, mac: Any, data: Replay) -> tuple[Tensor, Tensor | None]:
         """The agents' values [B, T, n, A] and, where QTRAN's network reads them, hidden states [B, T, n, H]."""

@@ -26,6 +26,8 @@ class WQMIXLearner(QLearner):
         if args.weighting not in WEIGHTINGS:
             hint = nearest(args.weighting, WEIGHTINGS)
             raise UserError(f'weighting="{args.weighting}" does not exist.{hint} There are: {", ".join(WEIGHTINGS)}')
+        if args.mixer is None:
+            raise UserError("WQMIX teaches a mixer, and mixer=null is none. Use mixer=nmix, or --config=iql.")
         self.central_mac = deepcopy(self.mac)
         self.target_central_mac = deepcopy(self.mac)
         central = {"central_agent": self.central_mac.agent, "central_mixer": CentralMixer(args)}
@@ -39,7 +41,8 @@ class WQMIXLearner(QLearner):
         with torch.no_grad():
             best = q_values.masked_fill(data.avail == 0, -torch.inf).argmax(dim=3, keepdim=True)
             best_value = self._target_central_value(data, best)
-            targets = self._returns(data, best_value, None)
+            taken = self._target_central_value(data, data.actions) if self._q_lambda else None
+            targets = self._returns(data, best_value, taken)
             weights = self._weights(data, team - targets, targets, best_value[:, :-1], best[:, :-1])
         errors, central_errors = (team - targets) * data.mask, (central - targets) * data.mask
         count = data.mask.sum()

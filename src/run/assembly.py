@@ -104,6 +104,10 @@ def check_together(config: Mapping[str, Any]) -> None:
         raise UserError(f"num_auxiliary_agents=0 needs mi_policies=noise, not {config['mi_policies']}.")
     if config["evaluate"]:
         return
+    if config.get("n_step") and config.get("q_lambda"):
+        raise UserError(
+            f"n_step={config['n_step']} and q_lambda=True are two kinds of returns. Use n_step=0, or q_lambda=False."
+        )
     args = SimpleNamespace(**config)
     limits = dict(AT_MOST)
     if not is_on_policy(registry("learner")[args.learner], args):

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from torch import Tensor, nn
 
 from modules.agents.rnn_agent import RNNAgent
+from utils.th_utils import orthogonal_init_
 
 
 class NRNNAgent(RNNAgent):
@@ -14,8 +15,8 @@ class NRNNAgent(RNNAgent):
         super().__init__(input_shape, args)
         self.layer_norm = nn.LayerNorm(args.rnn_hidden_dim) if getattr(args, "use_layer_norm", False) else nn.Identity()
         if getattr(args, "use_orthogonal", False):
-            nn.init.orthogonal_(self.fc1.weight)
-            nn.init.orthogonal_(self.fc2.weight, getattr(args, "gain", 0.01))
+            orthogonal_init_(self.fc1)
+            orthogonal_init_(self.fc2, getattr(args, "gain", 0.01))
 
     def readout(self, hidden: Tensor) -> Tensor:
         """Outputs [..., A] from hidden states [..., H]."""

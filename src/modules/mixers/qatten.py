@@ -9,6 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from modules.mixers.hypernet import mlp, state_size
+from utils.errors import UserError, nearest
+
+TYPES = ("weighted", "plain")
 
 
 class QattenMixer(nn.Module):
@@ -17,7 +20,7 @@ class QattenMixer(nn.Module):
     The attention's keys are made of the agents' own parts of the state, with which it begins (`own_state_size`); where
     it has no such parts, each agent has a key of its own. Reads, with the paper's values where they are missing,
     `n_attention_head`, `n_query_embedding_layer1`, `n_query_embedding_layer2`, `n_head_embedding_layer1`,
-    `n_constrant_value` and `type` ("weighted", else heads count 1). `n_key_embedding_layer1` and
+    `n_constrant_value` and `type` ("weighted", or "plain": heads count 1). `n_key_embedding_layer1` and
     `n_head_embedding_layer2` are bound to the query's size and the number of heads.
     """
 
@@ -33,7 +36,10 @@ class QattenMixer(nn.Module):
         self.n_heads: int = getattr(args, "n_attention_head", 4)
         self.key_size: int = getattr(args, "n_query_embedding_layer2", 32)
         query_hidden = getattr(args, "n_query_embedding_layer1", 64)
-        self.is_weighted = getattr(args, "type", "weighted") == "weighted"
+        kind: str = getattr(args, "type", "weighted")
+        if kind not in TYPES:
+            raise UserError(f'Qatten\'s type="{kind}" is not one of {", ".join(TYPES)}.{nearest(kind, TYPES)}')
+        self.is_weighted = kind == "weighted"
         self.queries = nn.ModuleList(mlp(self.state_dim, query_hidden, self.key_size) for _ in range(self.n_heads))
         self.keys = nn.ModuleList(nn.Linear(self.own_size or self.n_agents, self.key_size) for _ in range(self.n_heads))
         self.head_weights = mlp(self.state_dim, getattr(args, "n_head_embedding_layer1", 64), self.n_heads)

@@ -12,8 +12,7 @@ from modules.mixers.hypernet import mix, mlp, state_size
 class QMixer(nn.Module):
     """Monotonic two-layer mixing whose weights are functions of the state.
 
-    Reads `n_agents`, `state_shape`, `mixing_embed_dim`, `hypernet_layers` (1 or 2), `hypernet_embed` (with 2 layers)
-    and `abs` (False: weights may be negative).
+    Reads `n_agents`, `state_shape`, `mixing_embed_dim`, `hypernet_layers` (1 or 2) and, with 2, `hypernet_embed`.
     """
 
     def __init__(self, args: SimpleNamespace) -> None:
@@ -22,7 +21,6 @@ class QMixer(nn.Module):
         self.n_agents: int = args.n_agents
         self.state_dim = state_size(args)
         self.embed_dim: int = args.mixing_embed_dim
-        self.abs: bool = getattr(args, "abs", True)
         n_layers = getattr(args, "hypernet_layers", 1)
         if n_layers not in (1, 2):
             raise ValueError(f"hypernet_layers must be 1 or 2, not {n_layers}")
@@ -39,7 +37,5 @@ class QMixer(nn.Module):
     def forward(self, agent_qs: Tensor, states: Tensor) -> Tensor:
         """[B, T, 1] from `agent_qs` [B, T, n] and `states` [B, T, d]."""
         states = states.reshape(-1, self.state_dim)
-        w1, w_final = self.hyper_w_1(states), self.hyper_w_final(states)
-        if self.abs:
-            w1, w_final = w1.abs(), w_final.abs()
+        w1, w_final = self.hyper_w_1(states).abs(), self.hyper_w_final(states).abs()
         return mix(agent_qs, w1, self.hyper_b_1(states), w_final, self.V(states))
