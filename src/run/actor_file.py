@@ -27,7 +27,7 @@ FORMAT = 1
 # keys that decide what the network is and what it sees: they must agree between the file and the run that loads it
 ACTING_KEYS = (
     *("mac", "agent", "agent_output_type", "obs_agent_id", "obs_last_action", "frame_stack"),
-    *("rnn_hidden_dim", "hidden_layers"),
+    *("rnn_hidden_dim", "hidden_layers", "use_layer_norm"),
 )
 
 _SIZES = {"n_agents": "agents", "n_actions": "actions", "obs_shape": "numbers in an observation"}
