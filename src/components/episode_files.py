@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,17 +41,21 @@ class EpisodeFiles:
                 path.unlink(missing_ok=True)
         return {"directory": str(self.directory.resolve()), "spans": self._spans.copy()}
 
-    def load(self, state: dict[str, Any]) -> Iterator[tuple[int, Episodes]]:
-        """The number of the first episode in each file of a state, and the episodes; oldest first.
+    def take_over(self, state: dict[str, Any]) -> None:
+        """Go on from a state's files; those of another directory are left alone, and the next state writes all here."""
+        here = Path(state["directory"]).resolve() == self.directory.resolve()
+        self._spans = self._before = _spans_of(state) if here else []
 
-        The files of another directory are read and left alone: the next `state` writes all of them here.
-        """
-        spans: Iterable[Span] = [(int(first), int(end)) for first, end in state["spans"]]
-        source = Path(state["directory"])
-        here = source.resolve() == self.directory.resolve()
-        self._spans = self._before = list(spans) if here else []
-        for span in spans:
-            yield span[0], torch.load(source / _name(span), map_location="cpu", weights_only=True)
+
+def read(state: dict[str, Any]) -> Iterator[tuple[int, Episodes]]:
+    """The number of the first episode in each file of a state, and the episodes; oldest first."""
+    for span in _spans_of(state):
+        file = Path(state["directory"]) / _name(span)
+        yield span[0], torch.load(file, map_location="cpu", weights_only=True)
+
+
+def _spans_of(state: dict[str, Any]) -> list[Span]:
+    return [(int(first), int(end)) for first, end in state["spans"]]
 
 
 def _name(span: Span) -> str:

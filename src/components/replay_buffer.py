@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from components.episode_batch import EpisodeBatch, Scheme, add_derived_fields, value_shape
-from components.episode_files import EpisodeFiles, Episodes
+from components.episode_files import EpisodeFiles, Episodes, read
 from components.indexing import count, parse_index
 from components.memory import compact_dtype, require_memory
 from utils.errors import UserError
@@ -158,10 +158,12 @@ class ReplayBuffer:
             self._restore(self.episodes_seen - self.episodes_in_buffer, state["episodes"])
             return
         try:
-            for first, episodes in (self._files or EpisodeFiles(Path())).load(state["files"]):
+            for first, episodes in read(state["files"]):
                 self._restore(first, episodes)
         except FileNotFoundError as error:
             raise UserError(f"The checkpoint's episodes are not there: {error.filename} is missing.") from None
+        if self._files is not None:
+            self._files.take_over(state["files"])
 
     def _stored(self, first: int, end: int) -> Episodes:
         """Copies of the episodes by number, as they are stored, up to the last frame that any of them has."""
