@@ -26,6 +26,7 @@ from tracking.tensorboard import TensorBoard
 from tracking.weights_and_biases import WeightsAndBiases
 from utils.errors import UserError
 from utils.logging import Logger, get_logger
+from utils.memory import keep_freed_memory
 from utils.seeding import seed_everything
 
 
@@ -117,6 +118,7 @@ def run(sacred_run: Any, config: Mapping[str, Any]) -> dict[str, Any]:
     args.use_cuda = args.device != "cpu"
     args.unique_token = sacred_run.meta_info.get("token") or run_token(config)
     torch.set_num_threads(args.torch_threads)
+    keep_freed_memory()
     seed_everything(args.seed)
     console = get_logger()
     engine = " ".join(str(value) for key, value in args.engine_info.items() if key != "map_checksum")
