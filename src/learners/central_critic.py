@@ -1,7 +1,6 @@
 """What MADDPG and MASAC share: a central critic of joint actions, learned from replay, that decentralised actors climb.
 
-Everything that a Q-learner has (replay, targets, target networks, storage) is `QLearner`'s. Actor and critic move in
-the same optimiser step, each by its own loss and learning rate.
+Actor and critic move in the same optimiser step, each by its own loss and learning rate.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 
 from components.action_selectors import masked_logits
 from components.episode_buffer import EpisodeBatch
-from learners.q_learner import QLearner, means
+from learners.replay_learner import ReplayLearner, means
 from modules.agents import memoryless
 from modules.critics.central_q import CentralQ
 from utils.errors import UserError, nearest
@@ -47,7 +46,7 @@ class Steps:
     weight: Tensor | float
 
 
-class CentralCriticLearner(QLearner):
+class CentralCriticLearner(ReplayLearner):
     """Base of the actor-critics that replay. A subclass says what frames are worth, and how actors learn.
 
     Reads the keys of config/algs/maddpg.yaml, each explained there.

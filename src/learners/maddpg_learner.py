@@ -6,7 +6,7 @@ Discrete actions are drawn by Gumbel-softmax, whose relaxation lets the critic's
 from torch import Tensor
 
 from learners.central_critic import AHEAD, NOW, CentralCriticLearner, Steps, choosing
-from learners.q_learner import means
+from learners.replay_learner import means
 
 
 class MADDPGLearner(CentralCriticLearner):

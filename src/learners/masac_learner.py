@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from components.action_selectors import multinomial_entropy
 from learners.central_critic import AHEAD, NOW, CentralCriticLearner, Steps, choosing
-from learners.q_learner import means
+from learners.replay_learner import means
 from utils.policies import squashed_gaussian
 
 

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from learners.q_learner import QLearner, Replay, means
+from learners.q_learner import QLearner, Replay
+from learners.replay_learner import means
 from modules.mixers.qtran import QTranAlt, QTranBase
 from utils.errors import UserError, nearest
 

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor, nn
 
-from learners.q_learner import QLearner, Replay, means
+from learners.q_learner import QLearner, Replay
+from learners.replay_learner import means
 from modules.mixers.central import CentralMixer
 from utils.errors import UserError, nearest
 
