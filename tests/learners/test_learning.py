@@ -1,8 +1,8 @@
 """Every algorithm learns: short trainings on 3m, far above an untrained team and above what simple scripts get there.
 
 The quick ones run by default, the others with `make test-long`. Two things are kept apart. All learn: the last episodes
-of a short training are above whatever attacks without having learned. And where that takes no more than minutes, they
-win more than SMAC's own script, which knows how to fight and wins most battles.
+of a short training are above whatever attacks without having learned. And those that get so far in 300,000 steps win
+more than SMAC's own script, which knows how to fight and wins most battles.
 """
 
 import pytest
@@ -80,17 +80,33 @@ def test_what_has_not_learned_stays_below():
         assert mean_return(policy) < LEARNED
 
 
-@pytest.mark.parametrize(
-    ("name", "limit"), [pytest.param("mappo_8x10", 40_000, marks=long), pytest.param("ippo", 40_000, marks=long)]
-)
-def test_more_battles_are_won_than_by_smacs_own_script(name, limit, tmp_path):
+# Environment steps, well above what the slowest of three seeds needed (docs/results). Who is missing here did not get
+# there on every seed within 300,000 steps.
+LIMITS = {
+    "mappo_8x10": 40_000,
+    "ippo": 80_000,
+    "mappo_ns": 100_000,
+    "mappo_distil": 140_000,
+    "hatrpo": 140_000,
+    "happo": 160_000,
+    "ia2c": 160_000,
+    "maa2c": 180_000,
+    "ow_qmix": 260_000,
+    "qatten": 260_000,
+    "qtran": 260_000,
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", LIMITS)
+def test_more_battles_are_won_than_by_smacs_own_script(name, tmp_path):
     script = play(Battles("3m", n_battles=256, seed=1, heuristic_ai=True), Script()).won.mean()
     assert 0.8 < script < 0.95
     training, above = Training(name, tmp_path), [False]
-    for steps in range(4_000, limit + 1, 4_000):
+    for steps in range(4_000, LIMITS[name] + 1, max(4_000, LIMITS[name] // 20)):
         training.until(steps)
         above.append(training.win_rate(64) > script)
         if all(above[-2:]):
             break
     training.close()
-    assert above[-2:] == [True, True], f"no two tests in a row above {script:.0%} in {limit} steps"
+    assert above[-2:] == [True, True], f"no two tests in a row above {script:.0%} in {LIMITS[name]} steps"
