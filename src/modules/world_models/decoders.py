@@ -86,7 +86,7 @@ class PairDecoder(ViewDecoder):
 
     def forward(self, tokens: Tensor, alive: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised tokens [N, U, F], alive [N, U] -> obs [N, n, d_o], availability logits [N, n, A]."""
-        own, enemy, ally = self._parts(tokens)
+        own, enemy, ally = self._parts(tokens, alive)
         before, after, own_logits = self._split_own(own)
         enemy_seen, ally_seen = self._possible(alive)
         enemy_rows = enemy[..., :-2] * ((enemy[..., -2:-1] > 0) & enemy_seen.unsqueeze(-1))
@@ -99,7 +99,7 @@ class PairDecoder(ViewDecoder):
 
     def loss(self, tokens: Tensor, alive: Tensor, obs: Tensor, avail: Tensor) -> Tensor:
         """Squared error of what is seen plus cross-entropies of seeing and availability, over the living."""
-        own, enemy, ally = self._parts(tokens)
+        own, enemy, ally = self._parts(tokens, alive)
         before, after, own_logits = self._split_own(own)
         n_rows, n_agents = obs.shape[:2]
         agent_alive = alive[:, : self.layout.n_agents].float()
@@ -123,13 +123,20 @@ class PairDecoder(ViewDecoder):
             + _mean(target_entropy, target_possible.float())
         )
 
-    def _parts(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _parts(self, tokens: Tensor, alive: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Of each agent [N, n, .], of its pairs with enemies [N, n, m, .] and with others [N, n, n-1, .].
+
+        Pairs with a dead unit are zeros and cost nothing.
+        """
         n_agents = self.layout.n_agents
         agents, enemies = tokens[:, :n_agents], tokens[:, n_agents:]
+        with_enemies = self._pairs(agents, enemies.unsqueeze(1).expand(-1, n_agents, -1, -1))
+        with_others = self._pairs(agents, agents[:, self.others])
+        enemy_possible, ally_possible = self._possible(alive)
         return (
             self.own(agents),
-            self.enemy(self._pairs(agents, enemies.unsqueeze(1).expand(-1, n_agents, -1, -1))),
-            self.ally(self._pairs(agents, agents[:, self.others])),
+            _of_possible(enemy_possible, with_enemies, self.enemy),
+            _of_possible(ally_possible, with_others, self.ally),
         )
 
     def _target_logits(self, tokens: Tensor, attack: Tensor, alive: Tensor) -> tuple[Tensor, Tensor]:
@@ -167,6 +174,12 @@ def make_decoder(layout: StateLayout, obs_dim: int, hidden: int) -> FlatDecoder 
     if layout.obs_blocks is not None and layout.obs_blocks.size == obs_dim:
         return PairDecoder(layout, layout.obs_blocks, hidden)
     return FlatDecoder(layout, obs_dim, hidden)
+
+
+def _of_possible(possible: Tensor, inputs: Tensor, network: nn.Module) -> Tensor:
+    """The network's outputs [..., out] for the possible (bool [...]) of the inputs [..., in], zeros elsewhere."""
+    outputs = network(inputs[possible])
+    return outputs.new_zeros(*possible.shape, outputs.shape[-1]).masked_scatter(possible.unsqueeze(-1), outputs)
 
 
 def _mean(values: Tensor, weights: Tensor) -> Tensor:

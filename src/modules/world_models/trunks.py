@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from modules.world_models.layout import StateLayout
 
@@ -35,7 +36,7 @@ class UnitActions(nn.Module):
 
     def forward(self, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Actions [N, n] -> own part one-hot [N, n, n_own + 1] (last column: has a target), target [N, n, m]."""
-        one_hot = nn.functional.one_hot(actions, self.layout.n_actions).float()
+        one_hot = F.one_hot(actions, self.layout.n_actions).float()
         own, target = one_hot[..., : self.n_own], one_hot[..., self.n_own :]
         return torch.cat([own, target.sum(-1, keepdim=True)], dim=-1), target
 
@@ -69,22 +70,40 @@ class EntityTrunk(nn.Module):
         own, target = self.split(actions)
         alive = self.layout.alive(tokens)
         hidden = self.embed(self._nodes(tokens, previous, known, own, alive))
-        # [N, rounds, heads, U, U]; the dead are not heard
-        relations = (
-            self.relate(self._edges(tokens, target)).unflatten(-1, (self.rounds, self.heads)).permute(0, 3, 4, 1, 2)
-        )
-        relations = relations + alive.to(tokens.dtype).sub(1).mul(1e4).view(-1, 1, 1, 1, self.layout.n_tokens)
-        for step in range(self.rounds):
+        relations = self._relations(tokens, target)
+        for step, relation in enumerate(relations):
             normed = self.norm[step](hidden)
-            heard = self._listen(self.query_key_value[step](normed), relations[:, step])
+            heard = self._listen(self.query_key_value[step](normed), relation, alive)
             hidden = hidden + self.update[step](torch.cat([normed, heard], dim=-1))
         return self.norm[self.rounds](hidden)
 
-    def _listen(self, query_key_value: Tensor, relation: Tensor) -> Tensor:
-        """Sum of gated values [N, U, W] from queries, keys, values [N, U, 3 W] and relations [N, heads, U, U]."""
-        query, key, value = query_key_value.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        gate = torch.sigmoid(query @ key.transpose(-1, -2) * key.shape[-1] ** -0.5 + relation)
-        return (gate @ value).transpose(1, 2).flatten(-2) * self.layout.n_tokens**-0.5
+    def _relations(self, tokens: Tensor, target: Tensor) -> list[Tensor]:
+        """What relates listener and speaker, for each round [heads N, U, U]: the MLP `relate` of every pair.
+
+        Pairs are columns throughout: turned around only at the end, they would cost more to turn than to compute.
+        """
+        first, second = (layer for layer in self.relate if isinstance(layer, nn.Linear))
+        edges = self._edges(tokens, target)
+        hidden = F.silu(torch.addmm(first.bias.unsqueeze(1), first.weight, edges.flatten(1)))
+        parts = zip(second.weight.chunk(self.rounds), second.bias.chunk(self.rounds), strict=True)
+        return [torch.addmm(bias.unsqueeze(1), weight, hidden).view(-1, *edges.shape[2:]) for weight, bias in parts]
+
+    def _listen(self, query_key_value: Tensor, relation: Tensor, alive: Tensor) -> Tensor:
+        """Sum of gated values [N, U, W] from queries, keys, values [N, U, 3 W] and relations [heads N, U, U].
+
+        The dead (alive [N, U]) are not heard.
+        """
+        n_rows, n_units = alive.shape
+        query, key, value = query_key_value.view(n_rows, n_units, 3, self.heads, -1).permute(2, 3, 0, 1, 4)
+        value = value * alive.to(value.dtype).unsqueeze(-1)
+        query, key, value = (part.flatten(0, 1) for part in (query, key, value))
+        if n_units in (6, 7):  # below eight, torch multiplies matrices of this size one number at a time
+            absent = 8 - n_units
+            query, key, value = (F.pad(part, (0, 0, 0, absent)) for part in (query, key, value))
+            relation = F.pad(relation, (0, absent, 0, absent))
+        gate = torch.baddbmm(relation, query, key.transpose(1, 2), alpha=key.shape[-1] ** -0.5).sigmoid()
+        heard = (gate @ value)[:, :n_units].view(self.heads, n_rows, n_units, -1).permute(1, 2, 0, 3)
+        return heard.flatten(2) * n_units**-0.5
 
     def _nodes(self, tokens: Tensor, previous: Tensor, known: Tensor, own: Tensor, alive: Tensor) -> Tensor:
         n_rows, n_units = alive.shape
@@ -98,12 +117,12 @@ class EntityTrunk(nn.Module):
         return torch.cat([tokens, change, flags, padded], dim=-1)
 
     def _edges(self, tokens: Tensor, target: Tensor) -> Tensor:
-        difference = tokens.unsqueeze(1) - tokens.unsqueeze(2)
-        targets = self.layout.targets(target)
-        columns = self.layout.position_columns
-        distance = difference[..., columns].square().sum(-1, keepdim=True).sqrt()
-        pairs = torch.stack([targets, targets.transpose(1, 2)], dim=-1)
-        return torch.cat([difference, distance, pairs], dim=-1)
+        """What relates unit i to unit j [E, N, U, U]."""
+        features = tokens.permute(2, 0, 1)
+        difference = features.unsqueeze(2) - features.unsqueeze(3)
+        targets = self.layout.targets(target).unsqueeze(0)
+        distance = difference[self.layout.position_columns].square().sum(0, keepdim=True).sqrt()
+        return torch.cat([difference, distance, targets, targets.transpose(2, 3)])
 
 
 class RecurrentTrunk(nn.Module):
@@ -131,6 +150,6 @@ class RecurrentTrunk(nn.Module):
     def forward(self, tokens: Tensor, previous: Tensor, known: Tensor, memory: Tensor, actions: Tensor) -> Tensor:
         """Normalised tokens [N, U, F], memory after these tokens [N, M], actions [N, n] -> embeddings [N, U, W]."""
         summary = memory if self.gru is not None else self.encoder(tokens.flatten(1))
-        one_hot = nn.functional.one_hot(actions, self.layout.n_actions).float().flatten(1)
+        one_hot = F.one_hot(actions, self.layout.n_actions).float().flatten(1)
         out = self.expand(self.decoder(torch.cat([summary, one_hot], dim=-1)))
         return out.reshape(out.shape[0], self.layout.n_tokens, self.out_size)

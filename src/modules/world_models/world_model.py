@@ -206,13 +206,17 @@ class WorldModel(nn.Module):
     def moments(self, context: Context, log_probs: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation [E, N, U, F] of the next tokens' features, each as if its unit lived on; health
         that runs out counts as 0."""
-        values = context.tokens.unsqueeze(-1) + self.histogram.centres * self.predicted.unsqueeze(-1)
+        changes = self.histogram.centres * self.predicted.unsqueeze(-1)
+        probs = log_probs.exp()
+        powers = torch.stack([changes, changes.square()], dim=-1)
+        first, second = torch.einsum("...ufb,ufbk->...ufk", probs, powers).unbind(-1)
+        mean, variance = context.tokens + first, second - first.square()
         column = self.layout.health_column
         if column >= 0:
-            values[..., column, :].clamp_(min=0.0, max=1.0)
-        probs = log_probs.exp()
-        mean = (probs * values).sum(-1)
-        variance = (probs * values.square()).sum(-1) - mean.square()
+            health = (context.tokens[..., column, None] + changes[:, column]).clamp(0.0, 1.0)
+            chances = probs[..., column, :]
+            mean[..., column] = (chances * health).sum(-1)
+            variance[..., column] = (chances * health.square()).sum(-1) - mean[..., column].square()
         alive = self.layout.alive(context.tokens).unsqueeze(-1)
         return mean * alive, variance.clamp_min(0.0).sqrt() * alive
 

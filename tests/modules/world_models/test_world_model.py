@@ -96,6 +96,47 @@ def test_moments_of_a_certain_prediction_are_that_prediction():
     assert torch.allclose(mean[0][present], expected[present], atol=1e-5) and std.max() < 1e-3
 
 
+def test_moments_are_those_of_the_bins_with_health_between_nothing_and_all():
+    model = model_of(ensemble=2)
+    context = model.contexts(some_states(3).unsqueeze(1))
+    log_probs = torch.randn(2, 3, N + M, 4, 41, generator=torch.Generator().manual_seed(1)).log_softmax(-1)
+    mean, std = model.moments(context, log_probs)
+    values = context.tokens.unsqueeze(-1) + model.histogram.centres * model.predicted.unsqueeze(-1)
+    values[:, :, 0] = values[:, :, 0].clamp(0.0, 1.0)
+    expected = (log_probs.exp() * values).sum(-1)
+    deviation = (log_probs.exp() * (values - expected.unsqueeze(-1)).square()).sum(-1).sqrt()
+    alive = model.layout.alive(context.tokens).unsqueeze(-1)
+    assert torch.allclose(mean, expected * alive, atol=1e-6)
+    assert torch.allclose(std, deviation * alive, atol=1e-3)
+
+
+@pytest.mark.parametrize("n_units", [4, 6, 7, 8])
+@torch.no_grad()
+def test_every_unit_hears_the_gated_sum_of_the_others_values(n_units):
+    """Of the living ones; also where units are padded for speed."""
+    trunk = model_of().trunk
+    generator = torch.Generator().manual_seed(n_units)
+    columns = torch.randn(3, n_units, 3 * 16, generator=generator)
+    relation = torch.randn(8, 3, n_units, n_units, generator=generator)
+    alive = torch.rand(3, n_units, generator=generator) < 0.7
+    query, key, value = columns.view(3, n_units, 3, 8, 2).unbind(2)
+    gate = (torch.einsum("nihd,njhd->hnij", query, key) / 2**0.5 + relation).sigmoid() * alive.unsqueeze(1)
+    heard = torch.einsum("hnij,njhd->nihd", gate, value).flatten(2) / n_units**0.5
+    assert torch.allclose(trunk._listen(columns, relation.flatten(0, 1), alive), heard, atol=1e-6)
+
+
+def test_relations_are_the_mlp_of_every_pair():
+    trunk = model_of().trunk
+    tokens, target = torch.randn(3, N + M, 4), torch.tensor([[[1.0, 0.0], [0.0, 1.0]]] * 3)
+    difference = tokens.unsqueeze(1) - tokens.unsqueeze(2)
+    targets = trunk.layout.targets(target)
+    distance = difference[..., trunk.layout.position_columns].norm(dim=-1)
+    pairs = torch.cat([difference, torch.stack([distance, targets, targets.transpose(1, 2)], dim=-1)], dim=-1)
+    expected = trunk.relate(pairs).unflatten(-1, (2, 8)).permute(3, 4, 0, 1, 2)
+    for step, relation in enumerate(trunk._relations(tokens, target)):
+        assert torch.allclose(relation, expected[step].flatten(0, 1), atol=1e-6)
+
+
 def test_contexts_along_a_sequence_equal_those_made_step_by_step():
     for trunk in ("entity", "recurrent"):
         model = model_of(trunk)
