@@ -15,6 +15,8 @@ Episodes = dict[str, Tensor]
 Span = tuple[int, int]
 """Episodes from one number up to another, not included; they are numbered as they came."""
 
+EPISODES_PER_FILE = 500  # at most: so many are in memory twice while they are written or read
+
 
 class EpisodeFiles:
     """Files `<first>-<end>.pt` in `directory`. Those are kept that one of the last two states needs: the newer one's
@@ -30,16 +32,19 @@ class EpisodeFiles:
         of them are."""
         self._before = self._spans
         self._spans = [span for span in self._spans if span[1] > oldest]
-        first = max(oldest, self._spans[-1][1] if self._spans else oldest)
-        if first < end:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            write_atomically(self.directory / _name((first, end)), lambda path: torch.save(read(first, end), path))
-            self._spans.append((first, end))
+        self.directory.mkdir(parents=True, exist_ok=True)
+        written = self._spans[-1][1] if self._spans else oldest
+        for first in range(max(oldest, written), end, EPISODES_PER_FILE):
+            self._write((first, min(first + EPISODES_PER_FILE, end)), read)
         kept = {_name(span) for span in (*self._before, *self._spans)}
         for path in self.directory.glob("*.pt"):
             if path.name not in kept:
                 path.unlink(missing_ok=True)
         return {"directory": str(self.directory.resolve()), "spans": self._spans.copy()}
+
+    def _write(self, span: Span, read: Callable[[int, int], Episodes]) -> None:
+        write_atomically(self.directory / _name(span), lambda path: torch.save(read(*span), path))
+        self._spans.append(span)
 
     def take_over(self, state: dict[str, Any]) -> None:
         """Go on from a state's files; those of another directory are left alone, and the next state writes all here."""

@@ -118,7 +118,6 @@ def run(sacred_run: Any, config: Mapping[str, Any]) -> dict[str, Any]:
     args.use_cuda = args.device != "cpu"
     args.unique_token = sacred_run.meta_info.get("token") or run_token(config)
     torch.set_num_threads(args.torch_threads)
-    keep_freed_memory()
     seed_everything(args.seed)
     console = get_logger()
     engine = " ".join(str(value) for key, value in args.engine_info.items() if key != "map_checksum")
@@ -190,11 +189,10 @@ def _train(
     trainer = Trainer(parts, args, models, label, progress)
     console = parts.logger.console_logger
     if args.resume:
-        trainer.require_resumable()
-        state = checkpoints.load(Path(args.resume))
-        trainer.load_state_dict(state)
-        sacred_run.info["resumed_from"] = {"checkpoint": args.resume, "run": state["label"]["run_directory"]}
+        predecessor = _resume(trainer, Path(args.resume))
+        sacred_run.info["resumed_from"] = {"checkpoint": args.resume, "run": predecessor}
         console.info(f"Resumed from {_shown(Path(args.resume))} at step {trainer.t_env:,}")
+    keep_freed_memory()  # from here on: what a checkpoint was read into goes back to the system
     reason = trainer.run()
     logger = parts.logger
     summary: dict[str, Any] = {
@@ -220,6 +218,14 @@ def _train(
     if reason == "interrupted":
         raise Interrupted
     return summary
+
+
+def _resume(trainer: Trainer, checkpoint: Path) -> str:
+    """Go on from a checkpoint; return the folder of the run that wrote it."""
+    trainer.require_resumable()
+    state = checkpoints.load(checkpoint)
+    trainer.load_state_dict(state)
+    return str(state["label"]["run_directory"])
 
 
 def _save_actor(parts: assembly.Parts, args: SimpleNamespace, config: Mapping[str, Any]) -> str | None:

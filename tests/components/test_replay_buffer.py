@@ -6,7 +6,7 @@ import psutil
 import pytest
 import torch
 
-from components import REGISTRY, memory
+from components import REGISTRY, episode_files, memory
 from components.episode_buffer import ReplayBuffer
 from utils.errors import UserError
 
@@ -147,6 +147,16 @@ def test_with_a_directory_a_state_writes_what_is_new_and_deletes_what_no_state_n
         assert_same_episodes(buffer, again)
     assert written == [{"0-2.pt"}, {"2-3.pt"}, set(), {"3-5.pt"}, {"5-6.pt"}, {"6-7.pt"}]
     assert deleted == [set(), set(), set(), set(), set(), {"0-2.pt"}]
+
+
+def test_many_episodes_go_into_several_files(kit, tmp_path, monkeypatch):
+    monkeypatch.setattr(episode_files, "EPISODES_PER_FILE", 2)
+    buffer = with_files(kit, tmp_path, size=6)
+    buffer.insert_episode_batch(kit.episodes([2, 3, 4, 2, 3]))
+    again = with_files(kit, tmp_path, size=6)
+    again.load_state_dict(buffer.state_dict())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0-2.pt", "2-4.pt", "4-5.pt"]
+    assert_same_episodes(buffer, again)
 
 
 def test_a_buffer_in_another_directory_reads_the_files_and_writes_its_own(kit, tmp_path):
