@@ -122,6 +122,16 @@ def test_an_empty_folder(tmp_path, capsys):
     assert "Traceback" not in err
 
 
+def test_a_run_that_stands_twice_in_summaries(tmp_path, capsys):
+    source = ROOT / "results" / "reference" / "3m.json"
+    other = tmp_path / "3m.json"
+    other.write_bytes(source.read_bytes())
+    code, out, err = draw(capsys, "--from-summary", source, other, "--out", tmp_path / "o")
+    assert (code, out) == (2, "")
+    assert "stands twice" in err
+    assert str(other) in err
+
+
 def test_a_folder_that_is_not_there_and_no_source_at_all(tmp_path, capsys):
     assert draw(capsys, "--exp_dir", tmp_path / "nope")[0] == 2
     code, _, err = draw(capsys)

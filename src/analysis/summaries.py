@@ -36,7 +36,11 @@ def write(study: Study, records: Records, path: Path) -> None:
 
 
 def read(paths: Iterable[str | Path]) -> Records:
-    """Return the records of one or more summaries; raises a UserError for a file that is none."""
+    """Return the records of one or more summaries.
+
+    Raises:
+        UserError: for a file that is none, and for a run that stands twice; its two curves would be read as one.
+    """
     runs: list[dict[str, Any]] = []
     frames: list[pd.DataFrame] = []
     for path in map(Path, paths):
@@ -49,6 +53,12 @@ def read(paths: Iterable[str | Path]) -> Records:
                 frames.append(pd.DataFrame(columns))
     if not runs:
         raise UserError("The summaries hold no runs.")
+    places: dict[str, str] = {}
+    for run in runs:
+        if run["run_id"] in places:
+            where = " and in ".join(dict.fromkeys((places[run["run_id"]], run["source"])))
+            raise UserError(f'Run {run["run_id"]} stands twice, in {where}. Leave one out; rename files of equal name.')
+        places[run["run_id"]] = run["source"]
     frame = pd.DataFrame(runs, columns=list(COLUMNS))
     for column in ("started", "finished"):
         frame[column] = pd.to_datetime(frame[column], format="ISO8601", errors="coerce")

@@ -142,6 +142,7 @@ class QLearner(ReplayLearner):
             return build_q_lambda_targets(*step, next_values, taken, args.gamma, td_lambda)
         return build_td_lambda_targets(*step, next_values, args.n_agents, args.gamma, td_lambda)
 
+
 def _runs_plainly(mac: Any) -> bool:
     """Whether a controller runs its network over sequences as `BasicMAC` does."""
     return all(getattr(type(mac), name, None) is getattr(BasicMAC, name) for name in ("forward_sequence", "unroll"))

@@ -24,9 +24,9 @@ from tracking.observers import RunFolder
 from tracking.progress import ProgressFile
 from tracking.tensorboard import TensorBoard
 from tracking.weights_and_biases import WeightsAndBiases
+from utils.allocator import keep_freed_memory
 from utils.errors import UserError
 from utils.logging import Logger, get_logger
-from utils.memory import keep_freed_memory
 from utils.seeding import seed_everything
 
 

@@ -12,7 +12,7 @@ SOURCE = Path(__file__).resolve().parents[2] / "src"
 PAGE_FAULTS = """
 import resource, sys
 sys.path.insert(0, sys.argv[1])
-from utils.memory import keep_freed_memory
+from utils.allocator import keep_freed_memory
 import numpy as np
 if sys.argv[2] == "keep":
     assert keep_freed_memory()
