@@ -34,7 +34,7 @@ from learners.ppo_update import PPOSettings
 from learners.segments import SegmentPreparer, Segments, segments_of
 from learners.world_model_learner import WorldModelLearner
 from learners.world_model_metrics import OPEN_LOOP_STEPS
-from modules.exploration import AuxiliaryEvolution
+from modules.exploration import POLICY_ITSELF, AuxiliaryEvolution
 from utils.errors import UserError, nearest
 from utils.seeding import torch_stream
 
@@ -138,11 +138,11 @@ class AMALLearner(PPOLearner):
         logged: dict[str, float] = {}
         parts: list[PPOData] = []
         for _ in range(args.imagination_updates):
-            own = self._own_rollouts(buffer).clamped_to(limits)
+            own, theirs = self._rollouts(buffer)
+            own = own.clamped_to(limits)
             parts = [self._ppo_data(self._informed(own, t_env), on_policy=True)]
-            if self.evolution is not None and self.n_auxiliary_rollouts:
-                theirs = self._auxiliary_rollouts(self.evolution, buffer).clamped_to(limits)
-                parts.append(self._ppo_data(self._informed(theirs, t_env), on_policy=False))
+            if theirs is not None:
+                parts.append(self._ppo_data(self._informed(theirs.clamped_to(limits), t_env), on_policy=False))
             stats = self.trainer.update(PPOData.cat(parts), self.imagined_settings)
             logged = {f"imagined_{name}": value for name, value in stats.items()}
             logged["imagined_return_mean"] = float((own.reward * own.mask).sum() / own.n_segments)
@@ -155,25 +155,33 @@ class AMALLearner(PPOLearner):
         """How many of the rollouts of an imagined update come from the auxiliaries' buffers."""
         return round(self.args.aux_ratio * self.args.imagination_rollouts) if self.evolution is not None else 0
 
-    def _own_rollouts(self, buffer: AsymmetricBuffer) -> Segments:
-        n = self.args.imagination_rollouts - self.n_auxiliary_rollouts
-        return self.imagination.rollout(self._starts(buffer, n), self.horizon)
+    def _rollouts(self, buffer: AsymmetricBuffer) -> tuple[Segments, Segments | None]:
+        """Fresh rollouts of the policy, and draws from the auxiliaries' buffers D_A, where their fresh ones go first.
+
+        Both are imagined in one pass: small batches cost almost as much as large ones.
+        """
+        n_theirs = self.n_auxiliary_rollouts
+        n_own = self.args.imagination_rollouts - n_theirs
+        starts = self._starts(buffer, n_own)
+        if self.evolution is None or not n_theirs:
+            return self.imagination.rollout(starts, self.horizon), None
+        starts = Starts.cat([starts, self._starts(buffer, n_theirs)])
+        who = (torch.arange(n_theirs, device=self.device) + self.rounds) % self.evolution.n_auxiliaries
+        index = torch.cat([who.new_full((n_own,), POLICY_ITSELF), who])
+        segments = self.imagination.rollout(starts, self.horizon, self.evolution, index)
+        self._store_auxiliary(buffer, segments.rows(index != POLICY_ITSELF), who)
+        drawn = buffer.sample_auxiliary(n_theirs, self.imagination.generator)
+        return segments.rows(index == POLICY_ITSELF), Segments.from_auxiliary(drawn).to(self.device)
+
+    def _store_auxiliary(self, buffer: AsymmetricBuffer, segments: Segments, who: Tensor) -> None:
+        """Put row b of the segments into the buffer of auxiliary who[b]."""
+        segments = segments.padded_to(self.args.imagination_horizon)
+        for i in who.unique().tolist():
+            buffer.add_auxiliary(i, AuxiliaryData(segments.rows(who == i).as_dict()))
 
     def _starts(self, buffer: AsymmetricBuffer, n: int) -> Starts:
         args = self.args
         return self.imagination.starts(buffer, n, args.imagination_initial_share, args.imagination_latest_steps or None)
-
-    def _auxiliary_rollouts(self, evolution: AuxiliaryEvolution, buffer: AsymmetricBuffer) -> Segments:
-        """Let the auxiliaries act in the world model, keep what happens in their buffers D_A, and draw from those."""
-        n = self.n_auxiliary_rollouts
-        starts = self._starts(buffer, n)
-        index = (torch.arange(n, device=self.device) + self.rounds) % evolution.n_auxiliaries
-        segments = self.imagination.rollout(starts, self.horizon, evolution, index)
-        segments = segments.padded_to(self.args.imagination_horizon)
-        for i in index.unique().tolist():
-            buffer.add_auxiliary(i, AuxiliaryData(segments.rows(index == i).as_dict()))
-        drawn = buffer.sample_auxiliary(n, self.imagination.generator)
-        return Segments.from_auxiliary(drawn).to(self.device)
 
     def _evolve(self, evolution: AuxiliaryEvolution, buffer: AsymmetricBuffer) -> None:
         starts = self.imagination.starts(buffer, self.args.cem_probes)

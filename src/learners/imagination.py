@@ -113,7 +113,10 @@ class Imagination:
         auxiliaries: AuxiliaryEvolution | None = None,
         index: Tensor | None = None,
     ) -> Segments:
-        """Act for `horizon` steps from `starts`: the primary policy, or auxiliary `index[b]` (int64 [N]) in row b."""
+        """Act for `horizon` steps from `starts`: the primary policy, or in row b auxiliary `index[b]` (int64 [N]).
+
+        `POLICY_ITSELF` among the indices stands for the primary policy.
+        """
         agent = self.mac.agent
         context, hidden = starts.context, starts.actor_hidden
         obs, avail, previous = starts.obs, starts.avail_actions, starts.previous_actions

@@ -44,7 +44,7 @@ def test_the_share_of_the_information_in_the_reward_falls_to_nothing(build):
     parts = build(lambda_info=0.3, information_anneal_share=1.0)
     run_rounds(parts, 4)
     learner = parts.learner
-    segments = learner._own_rollouts(parts.buffer)
+    segments, _ = learner._rollouts(parts.buffer)
     informed = learner._informed(segments, 0)
     bonus, reward = float(informed.information.abs().sum()), float((segments.reward * segments.mask).abs().sum())
     assert learner.information.stats()["information_share"] == pytest.approx(bonus / (bonus + reward), rel=1e-5)
@@ -57,8 +57,7 @@ def test_an_untrusted_model_shortens_the_rollouts(build):
     parts = build(imagination_max_error=1e-6)
     run_rounds(parts, 5)
     assert parts.learner.horizon == 1
-    own = parts.learner._own_rollouts(parts.buffer)
-    theirs = parts.learner._auxiliary_rollouts(parts.learner.evolution, parts.buffer)
+    own, theirs = parts.learner._rollouts(parts.buffer)
     assert own.mask.shape[1] == 1
     assert theirs.mask.shape[1] == 5, "stored rollouts keep one length"
 

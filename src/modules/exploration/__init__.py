@@ -5,7 +5,7 @@ model); `evolution` keeps auxiliary policies that differ from the primary one an
 """
 
 from .alternatives import PolicyAlternatives
-from .evolution import AuxiliaryEvolution
+from .evolution import POLICY_ITSELF, AuxiliaryEvolution
 from .information import ESTIMATORS, InformationBonus
 
-__all__ = ["ESTIMATORS", "AuxiliaryEvolution", "InformationBonus", "PolicyAlternatives"]
+__all__ = ["ESTIMATORS", "POLICY_ITSELF", "AuxiliaryEvolution", "InformationBonus", "PolicyAlternatives"]

@@ -14,10 +14,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from .cem import cross_entropy_method, elite_size, farthest_point_first
 
 # Elements of the largest temporary while policies are compared; larger ones fall out of the cache and only cost time.
+POLICY_ITSELF = -1
+"""In place of an auxiliary's number: the policy that the auxiliaries vary."""
+
 _BLOCK = 2**18
 
 
@@ -259,9 +263,13 @@ class AuxiliaryEvolution:
         return adapter_logits(features, head_weight, head_bias, self.adapters if psi is None else psi, self.projection)
 
     def rollout_logits(self, features: Tensor, head_weight: Tensor, head_bias: Tensor, index: Tensor) -> Tensor:
-        """Logits [B, n, A] where row b of features [B, n, H] is played by auxiliary index[b] (int64 [B]), unmasked."""
+        """Logits [B, n, A] where row b of features [B, n, H] is played by auxiliary index[b] (int64 [B]), unmasked.
+
+        `POLICY_ITSELF` is no auxiliary: the row has the logits of the policy's own head.
+        """
         inputs = features @ self.projection[:-1] + self.projection[-1]
-        return features @ head_weight.T + head_bias + inputs @ self.adapters[index]
+        adapters = F.pad(self.adapters, (0, 0, 0, 0, 0, 1))  # the last one, of index -1, changes nothing
+        return features @ head_weight.T + head_bias + inputs @ adapters[index]
 
     def to(self, device: torch.device | str) -> None:
         """Move what evolves, and what it is compared with, to `device`; draws stay on the generator's."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from modules.exploration.evolution import (
+    POLICY_ITSELF,
     AuxiliaryEvolution,
     ProbeFitness,
     adapter_logits,
@@ -221,6 +222,10 @@ def test_deltas_and_rollout_logits_agree_with_all_logits() -> None:
     index = torch.arange(20) % 16
     mine = auxiliaries.rollout_logits(features, weight, bias, index)
     torch.testing.assert_close(mine, logits[index, torch.arange(20)], atol=1e-5, rtol=1e-5)
+    index[::3] = POLICY_ITSELF
+    mixed = auxiliaries.rollout_logits(features, weight, bias, index)
+    assert torch.equal(mixed[index != POLICY_ITSELF], mine[index != POLICY_ITSELF])
+    assert torch.equal(mixed[::3], (features @ weight.T + bias)[::3])
 
 
 def test_adapter_logits_are_linear_in_psi() -> None:
