@@ -1,10 +1,11 @@
 """What the world model of an AMAL run is worth: its battles beside real ones, and what a policy learns in it alone.
 
-    python3 tests/benchmarks/bench_world_model.py results/models/<token> compare
+    python3 tests/benchmarks/bench_world_model.py results/models/<token> compare [--policy results/models/<other>]
     python3 tests/benchmarks/bench_world_model.py results/models/<token> learn --updates 60 imagination_horizon=70
     python3 tests/benchmarks/bench_world_model.py results/models/<token> fit --updates 4000 world_model=recurrent
 
-`compare`: battles that the run's policy plays for real and in the model, from their beginnings, step by step.
+`compare`: battles that the run's policy, or another run's, plays for real and in the model, from their beginnings, step
+by step, and how much of what units really lose in a step the model expects.
 `learn`: a fresh policy, trained by PPO on imagined battles alone and tested in real ones.
 `fit`: a fresh world model, trained on the run's real episodes and measured on those held out. Further words set keys of
 the run's configuration.
@@ -26,6 +27,7 @@ import torch
 import yaml
 from torch import Tensor
 
+from components.episode_buffer import EpisodeBatch
 from learners.world_model_metrics import held_out_metrics
 from run import assembly, checkpoints
 from utils.logging import Logger, get_logger
@@ -47,6 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", type=Path, help="folder with checkpoint.pt")
     parser.add_argument("what", choices=("compare", "learn", "fit"))
+    parser.add_argument("--policy", type=Path, help="folder with the checkpoint.pt whose policy plays")
     parser.add_argument("--updates", type=int, default=60)
     parser.add_argument("--every", type=int, default=20, help="updates between two measurements")
     parser.add_argument("keys", nargs="*", metavar="key=value")
@@ -59,6 +62,8 @@ def main() -> None:
             parts = build(state, keys, Path(folder))
             for name in ("learner", "mac"):
                 getattr(parts, name).load_state_dict(state[name])
+            if options.policy is not None:
+                parts.mac.load_state_dict(checkpoints.load(options.policy / "checkpoint.pt")["mac"])
             compare(parts)
         elif options.what == "fit":
             parts = build(state, keys, Path(folder))
@@ -94,6 +99,28 @@ def compare(parts: assembly.Parts) -> None:
     for step in STEPS:
         pairs = (f"{r:6.2f} |{i:6.2f}" for r, i in zip(real(step), imagined(step), strict=True))
         print(f"{step:4d} ", "  ".join(pairs))
+    print("expected / real loss:", ", ".join(f"{who} {ratio:.2f}" for who, ratio in loss_ratios(parts, batch).items()))
+
+
+def loss_ratios(parts: assembly.Parts, batch: EpisodeBatch) -> dict[str, float]:
+    """What the model expects in each real step over what came, in sum: allies' losses, and enemies' by attackers."""
+    model = parts.learner.world_model.model
+    layout = model.layout
+    n_agents = layout.n_agents
+    real = batch["filled"][:, 1:, 0].flatten() != 0
+    states, actions = batch["state"], batch["actions"][:, :-1].squeeze(-1).flatten(0, 1).long()
+    context = model.contexts(states[:, :-1])
+    after = layout.tokens(states[:, 1:]).flatten(0, 1)
+    expected = model.moments(context, model.predict(context, actions))[0][0]
+    counts = layout.alive(context.tokens) & real.unsqueeze(1)
+    came, foreseen = ((to - context.tokens)[..., model.vital].sum(-1) * counts for to in (after, expected))
+    first_target = layout.n_actions - layout.n_target_actions
+    attackers = (actions.unsqueeze(-1) == first_target + torch.arange(layout.n_enemies)).sum(1)
+    groups = {"allies": (came[:, :n_agents], foreseen[:, :n_agents])}
+    for name, least, most in (("enemies under 1", 1, 1), ("2", 2, 2), ("more attackers", 3, n_agents)):
+        chosen = (attackers >= least) & (attackers <= most)
+        groups[name] = (came[:, n_agents:][chosen], foreseen[:, n_agents:][chosen])
+    return {name: float(ours.sum() / real_loss.sum()) for name, (real_loss, ours) in groups.items()}
 
 
 def progress(
