@@ -22,7 +22,7 @@ from utils.seeding import stream_seed, torch_stream
 
 VIEW_EVERY = 2
 """After the first updates the decoder of observations and masks learns in every so many-th one: it is right long before
-the rest of the model is, and cost a tenth of each update."""
+the rest of the model is, and learning in each would cost a tenth more."""
 
 
 class WorldModelLearner:

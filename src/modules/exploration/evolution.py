@@ -18,10 +18,10 @@ from torch.nn import functional as F
 
 from .cem import cross_entropy_method, elite_size, farthest_point_first
 
-# Elements of the largest temporary while policies are compared; larger ones fall out of the cache and only cost time.
 POLICY_ITSELF = -1
 """In place of an auxiliary's number: the policy that the auxiliaries vary."""
 
+# Elements of the largest temporary while policies are compared; larger ones fall out of the cache and only cost time.
 _BLOCK = 2**18
 
 
