@@ -20,10 +20,6 @@ from modules.world_models import StateLayout, WorldModel
 from utils.optimizers import Adam
 from utils.seeding import stream_seed, torch_stream
 
-VIEW_EVERY = 2
-"""After the first updates the decoder of observations and masks learns in every so many-th one: it is right long before
-the rest of the model is, and learning in each would cost a tenth more."""
-
 
 class WorldModelLearner:
     """Owns a world model, its optimizer and its random stream.
@@ -71,11 +67,11 @@ class WorldModelLearner:
         if first or total >= 2 * self.fitted_at:
             self._fit_scales(buffer)
             self.fitted_at = total
-        losses: dict[str, list[float]] = {}
+        sums: dict[str, float] = {}
         for _ in range(n_updates):
             for name, value in self.update(self._draw(buffer)).items():
-                losses.setdefault(name, []).append(value)
-        return {name: sum(values) / len(values) for name, values in losses.items()}
+                sums[name] = sums.get(name, 0.0) + value
+        return {name: value / max(n_updates, 1) for name, value in sums.items()}
 
     def _draw(self, buffer: AsymmetricBuffer) -> Data:
         """The sequences of one update."""
@@ -165,14 +161,15 @@ class WorldModelLearner:
             data["terminated"].to(self.device).flatten(),
         )
         count = mask.sum().clamp_min(1.0)
-        losses = {"change_nll": (change * mask).sum() / count, "outcome_loss": (outcome * mask).sum() / count}
-        if self.updates < self.args.world_model_first_updates or self.updates % VIEW_EVERY == 0:
-            # the frame before each step is real even where the step is padding's neighbour: views are learned on steps
-            obs = data["obs"].to(self.device)[:, :length].flatten(0, 1)
-            avail = data["avail_actions"].to(self.device)[:, :length].flatten(0, 1)
-            real = mask.bool()
-            losses["view_loss"] = model.view_loss(context.tokens[real], obs[real], avail[real])
-        return losses
+        # the frame before each step is real even where the step is padding's neighbour: views are learned on steps
+        obs = data["obs"].to(self.device)[:, :length].flatten(0, 1)
+        avail = data["avail_actions"].to(self.device)[:, :length].flatten(0, 1)
+        real = mask.bool()
+        return {
+            "change_nll": (change * mask).sum() / count,
+            "outcome_loss": (outcome * mask).sum() / count,
+            "view_loss": model.view_loss(context.tokens[real], obs[real], avail[real]),
+        }
 
     def _bootstrap_weights(self, episode: Tensor, length: int) -> Tensor:
         """Poisson(1) weights [E, S * L]: how often each member's bootstrap holds an episode, a hash of its number."""

@@ -53,22 +53,6 @@ def test_the_share_of_the_information_in_the_reward_falls_to_nothing(build):
     assert learner.information.stats() == {"information_lambda": 0.0, "information_share": 0.0}
 
 
-def test_views_learn_in_all_of_the_first_updates_and_in_every_second_one_after(build):
-    parts = build()
-    run_rounds(parts, 2)
-    learner = parts.learner.world_model
-
-    def learns():
-        before = [parameter.clone() for parameter in learner.model.decoder.parameters()]
-        learner.update(learner._draw(parts.buffer))
-        return any(not torch.equal(a, b) for a, b in zip(before, learner.model.decoder.parameters(), strict=True))
-
-    learner.updates = learner.args.world_model_first_updates - 4
-    assert [learns() for _ in range(4)] == [True] * 4
-    learner.updates = 2 * learner.args.world_model_first_updates
-    assert [learns() for _ in range(4)] == [True, False, True, False]
-
-
 def test_an_untrusted_model_shortens_the_rollouts(build):
     parts = build(imagination_max_error=1e-6)
     run_rounds(parts, 5)
