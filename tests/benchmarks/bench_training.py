@@ -34,7 +34,10 @@ SOURCE = Path(__file__).resolve().parents[2] / "src"
 sys.path.insert(0, str(SOURCE))
 
 VALUE_BASED = ["qmix_pymarl:batch_size_run=8", "qmix", "qmix_pymarl"]
-POLICY_GRADIENT = ["mappo_8x10", "ippo", "mappo_ns", "ia2c", "maa2c", "coma", "happo", "hatrpo"]
+POLICY_GRADIENT = [
+    *("mappo_8x10", "mappo", "ippo", "mappo_ns", "mappo_distil", "ia2c", "maa2c", "coma", "happo", "hatrpo"),
+    *("maddpg", "masac"),
+]
 PARTS = ["start-up", "engine", "acting", "playing", "replay", "loss", "gradient", "step", "tests", "saving", "rest"]
 
 
