@@ -9,8 +9,7 @@ from torch import Tensor
 from learners.happo_learner import HAPPOLearner
 from learners.ppo_data import PolicyRows, PPOData
 from learners.ppo_losses import kl_divergence, policy_entropy
-from learners.trust_region import TrustRegion, trust_region_step
-from modules.recurrent_trunk import twice_differentiable
+from learners.trust_region import TrustRegion, kl_curvature, trust_region_step
 
 
 class HATRPOLearner(HAPPOLearner):
@@ -28,21 +27,26 @@ class HATRPOLearner(HAPPOLearner):
         rows = PolicyRows.of(data)
         if rows.n_counted == 0:
             return {}
-        with torch.no_grad():
-            old = self.trainer.log_distributions(rows, data)
+
+        def log_probs() -> Tensor:
+            return self.trainer.log_distributions(rows, data)
 
         def mean(values: Tensor) -> Tensor:
             return (values * rows.weights).sum() / rows.n_counted
 
         def objective() -> Tensor:
-            chosen = self.trainer.log_distributions(rows, data).gather(1, rows.actions.unsqueeze(1)).squeeze(1)
+            chosen = log_probs().gather(1, rows.actions.unsqueeze(1)).squeeze(1)
             return mean((chosen - rows.old_log_probs).exp() * rows.advantages)
 
-        def distance() -> Tensor:
-            with twice_differentiable(self.mac.agent):
-                return mean(kl_divergence(old, self.trainer.log_distributions(rows, data), rows.illegal))
+        with torch.no_grad():
+            old = log_probs()
 
-        logged = trust_region_step(self._moving(objective), objective, distance, self.region)
+        def distance() -> Tensor:
+            return mean(kl_divergence(old, log_probs(), rows.illegal))
+
+        moving = self._moving(objective)
+        curvature = kl_curvature(moving, log_probs, rows.weights / rows.n_counted)
+        logged = trust_region_step(moving, objective, distance, curvature, self.region)
         entropy = mean(policy_entropy(old, rows.illegal))
         return logged | {"entropy": float(entropy), "pi_max": float(mean(old.amax(-1).exp()))}
 

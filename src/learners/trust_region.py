@@ -1,7 +1,7 @@
 """One step of trust-region policy optimisation (Schulman et al. 2015, arXiv 1502.05477) on any objective and distance.
 
 The step leads along the natural gradient, as far as the distance's second-order model allows, and is shortened until
-the true distance and a share of the promised gain are kept. Knows nothing of policies.
+the true distance and a share of the promised gain are kept. `kl_curvature` is that model for the distance of policies.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 
 @dataclass(frozen=True)
@@ -56,27 +57,53 @@ def conjugate_gradient(
     return x
 
 
+def kl_curvature(
+    parameters: Sequence[nn.Parameter], log_probs: Callable[[], Tensor], weights: Tensor
+) -> Callable[[Tensor], Tensor]:
+    """Products [d] with the Hessian, where the parameters are now, of the sum of `weights` [R] times KL(now, then).
+
+    Args:
+        parameters: those that move, d numbers in all.
+        log_probs: log-probabilities [R, A] under the parameters' present values; -inf for illegal actions.
+
+    Where a divergence is 0 its Hessian is J'PJ, with J the Jacobian of the log-probabilities and P the weighted
+    probabilities on a diagonal. A backward pass gives J'u, which is linear in u: its derivative by u, along v, is Jv.
+    """
+    # cuDNN's recurrent kernels and fused attention cannot be differentiated by u.
+    with torch.backends.cudnn.flags(enabled=False), sdpa_kernel(SDPBackend.MATH):
+        now = log_probs()
+        u = torch.zeros_like(now, requires_grad=True)
+        backward = _flat(torch.autograd.grad(now, parameters, u, create_graph=True))
+    diagonal = now.detach().exp() * weights.unsqueeze(1)
+
+    def product(vector: Tensor) -> Tensor:
+        (change,) = torch.autograd.grad(backward @ vector, u, retain_graph=True)
+        return _flat(torch.autograd.grad(now, parameters, diagonal * change, retain_graph=True))
+
+    return product
+
+
 def trust_region_step(
     parameters: Sequence[nn.Parameter],
     objective: Callable[[], Tensor],
     distance: Callable[[], Tensor],
+    curvature: Callable[[Tensor], Tensor],
     region: TrustRegion,
 ) -> dict[str, float]:
-    """Move the parameters to raise `objective()`; both functions are of the parameters' present values.
+    """Move the parameters to raise `objective()`; it and `distance()` are of the parameters' present values.
 
-    distance: twice differentiable, 0 with gradient 0 where the parameters are now.
+    curvature: products of vectors [d] with the distance's Hessian where the parameters are now; distance and slope are
+    0 there.
     Returns `kl` (the true distance of the step), `improvement` and `step_share` (0: no step was good enough).
     """
     before = objective()
     gradient = _flat(torch.autograd.grad(before, parameters))
-    slope = _flat(torch.autograd.grad(distance(), parameters, create_graph=True))
 
-    def curvature(vector: Tensor) -> Tensor:
-        products = torch.autograd.grad(slope @ vector, parameters, retain_graph=True)
-        return _flat(products) + region.cg_damping * vector
+    def damped(vector: Tensor) -> Tensor:
+        return curvature(vector) + region.cg_damping * vector
 
-    direction = conjugate_gradient(curvature, gradient, region.cg_steps)
-    model = 0.5 * direction @ curvature(direction)
+    direction = conjugate_gradient(damped, gradient, region.cg_steps)
+    model = 0.5 * direction @ damped(direction)
     if not model > 0:
         return {"kl": 0.0, "improvement": 0.0, "step_share": 0.0}
     step = direction * (region.max_kl / model).sqrt()

@@ -1,8 +1,9 @@
-"""A GRU over ragged sequences whose gradient is written out, for training on the CPU.
+"""A GRU over ragged sequences whose derivatives are written out, for training on the CPU.
 
 torch's own CPU kernel differentiates every step apart, weight gradients included. Here all that does not depend on the
 gradient flowing back through time is computed for all steps at once, and each weight gradient is one product over all
 rows: about three times as fast at the sizes of multi-agent networks. On a GPU, cuDNN's `nn.GRU` is the better choice.
+The gradient can be differentiated by the gradient of the outputs, which Jacobian-vector products need, and by no more.
 """
 
 from collections.abc import Sequence
@@ -27,16 +28,13 @@ def packed_gru(gates: Tensor, hidden: Tensor, weight: Tensor, bias: Tensor, batc
     return _PackedGRU.apply(gates, hidden, weight, bias, batch_sizes)
 
 
-def gru_rows(
-    features: Tensor, hidden: Tensor, weights: Sequence[Tensor], batch_sizes: list[int], twice: bool = False
-) -> Tensor:
+def gru_rows(features: Tensor, hidden: Tensor, weights: Sequence[Tensor], batch_sizes: list[int]) -> Tensor:
     """Outputs [R, H] of a GRU over packed features [R, f]: by `packed_gru` on the CPU, by torch's kernel elsewhere.
 
-    weights: W_ih, W_hh, b_ih and b_hh, as `nn.GRU` and `nn.GRUCell` have them; twice: by torch's kernel on the CPU,
-    too, which has second derivatives; the rest as for `packed_gru`.
+    weights: W_ih, W_hh, b_ih and b_hh, as `nn.GRU` and `nn.GRUCell` have them; the rest as for `packed_gru`.
     """
     input_weight, hidden_weight, input_bias, hidden_bias = weights
-    if features.device.type == "cpu" and not twice:
+    if features.device.type == "cpu":
         return packed_gru(F.linear(features, input_weight, input_bias), hidden, hidden_weight, hidden_bias, batch_sizes)
     sizes, start = torch.tensor(batch_sizes), hidden.unsqueeze(0)
     outputs: Tensor = torch.gru(features, sizes, start, list(weights), True, 1, 0.0, torch.is_grad_enabled(), False)[0]
@@ -77,24 +75,38 @@ class _PackedGRU(Function):
         return outputs
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         recurrent, switches, new, outputs, hidden, weight = ctx.saved_tensors
-        batch_sizes: list[int] = ctx.batch_sizes
-        size = new.shape[1]
-        reset, update = switches[:, :size], switches[:, size:]
-        # The hidden state that each step started from.
-        past = zip(outputs.split(batch_sizes), batch_sizes[1:])
-        before = torch.cat([hidden[: batch_sizes[0]], *(output[:n] for output, n in past)])
-        # What a gradient of the output is multiplied by to become that of each gate's input; the new gate's share of
-        # the hidden state is scaled by the reset gate besides.
-        to_new = (1 - update) * (1 - new * new)
-        to_update = (before - new).mul_(update).mul_(1 - update)
-        to_reset = (1 - reset).mul_(reset).mul_(recurrent[:, 2 * size :]).mul_(to_new)
-        to_scaled = to_new * reset
-        grad_recurrent = torch.empty_like(recurrent)
+        if torch.is_grad_enabled():
+            outputs = _NoSecondDerivative.apply(outputs)
+        before = _before(outputs, hidden, ctx.batch_sizes)
+        factors = _factors(recurrent, switches, new, before)
+        update = switches[:, new.shape[1] :]
+        return *_PackedGRUGradient.apply(grad_outputs, before, update, weight, *factors, ctx.batch_sizes), None
+
+
+class _PackedGRUGradient(Function):
+    """The gradients of gates, hidden, weight and bias, linear in that of the outputs. `factors`: see `_factors`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        grad_outputs: Tensor,
+        before: Tensor,
+        update: Tensor,
+        weight: Tensor,
+        to_new: Tensor,
+        to_reset: Tensor,
+        to_update: Tensor,
+        to_scaled: Tensor,
+        batch_sizes: list[int],
+    ) -> tuple[Tensor, ...]:
+        ctx.save_for_backward(before, update, weight, to_new, to_reset, to_update, to_scaled)
+        ctx.batch_sizes = batch_sizes
+        size = update.shape[1]
+        grad_recurrent = grad_outputs.new_empty(len(update), 3 * size)
         grad_hidden = grad_outputs.clone(memory_format=torch.contiguous_format)
-        carried = torch.zeros_like(hidden)
+        carried = grad_outputs.new_zeros(batch_sizes[0], size)
         steps = zip(
             grad_hidden.split(batch_sizes),
             to_reset.split(batch_sizes),
@@ -119,4 +131,56 @@ class _PackedGRU(Function):
         grad_weight, grad_bias = grad_recurrent.t() @ before, grad_recurrent.sum(dim=0)
         # The inputs' gates have the same gradient but for the new gate's, which no reset gate scales.
         torch.mul(grad_hidden, to_new, out=grad_recurrent[:, 2 * size :])
-        return grad_recurrent, carried, grad_weight, grad_bias, None
+        return grad_recurrent, carried, grad_weight, grad_bias
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gates: Tensor, hidden: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor | None, ...]:
+        """How the outputs move when gates, hidden, weight and bias move like this: the transpose of `forward`."""
+        before, update, weight_now, to_new, *factors = ctx.saved_tensors
+        batch_sizes: list[int] = ctx.batch_sizes
+        size = update.shape[1]
+        by_gate = torch.cat(factors, dim=1)
+        # First as if the hidden state that each step starts from stayed; then with it.
+        moved = torch.addmm(bias, before, weight.t())
+        moved[:, : 2 * size] += gates[:, : 2 * size]
+        outputs = moved.mul_(by_gate).view(-1, 3, size).sum(dim=1).addcmul_(to_new, gates[:, 2 * size :])
+        weight_t, state = weight_now.t(), hidden
+        steps = (rows.split(batch_sizes) for rows in (outputs, by_gate, update))
+        for output, factor, keep, n in zip(*steps, batch_sizes, strict=True):
+            state = state[:n]
+            output.addcmul_(keep, state).add_((state @ weight_t).mul_(factor).view(n, 3, size).sum(dim=1))
+            state = output
+        return outputs, *[None] * 8
+
+
+class _NoSecondDerivative(Function):
+    """The same tensor, which nothing may be differentiated by."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        return tensor.view_as(tensor)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        raise RuntimeError("packed_gru has no second derivatives; differentiate through torch.gru instead.")
+
+
+def _before(outputs: Tensor, hidden: Tensor, batch_sizes: list[int]) -> Tensor:
+    """The hidden state [R, H] that each step started from."""
+    past = zip(outputs.split(batch_sizes), batch_sizes[1:])
+    return torch.cat([hidden[: batch_sizes[0]], *(output[:n] for output, n in past)])
+
+
+def _factors(recurrent: Tensor, switches: Tensor, new: Tensor, before: Tensor) -> tuple[Tensor, ...]:
+    """Derivatives [R, H] of the output by what goes into its gates, and by the hidden state's share of the new one.
+
+    In this order: new, reset, update, and the hidden state's share, which the reset gate scales.
+    """
+    size = new.shape[1]
+    reset, update = switches[:, :size], switches[:, size:]
+    to_new = (1 - update) * (1 - new * new)
+    to_update = (before - new).mul_(update).mul_(1 - update)
+    to_reset = (1 - reset).mul_(reset).mul_(recurrent[:, 2 * size :]).mul_(to_new)
+    return to_new, to_reset, to_update, to_new * reset
+

@@ -3,17 +3,13 @@
 Inputs -> LayerNorm -> (Linear, ReLU, LayerNorm) per entry of `hidden_layers` -> GRU -> LayerNorm, orthogonal weights
 (Yu et al. 2022, "The Surprising Effectiveness of PPO in Cooperative Multi-Agent Games", appendix).
 The GRU always runs over whole sequences; ragged ones come packed, so that no padded step is ever computed.
-On the CPU `gru_rows` does nn.GRU's arithmetic in less time; `twice_differentiable` leads round it, and round torch's
-fast attention, where a gradient's own gradient is wanted.
+On the CPU `gru_rows` does nn.GRU's arithmetic in less time.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from modules.packed_gru import gru_rows
 
@@ -50,7 +46,6 @@ class RecurrentTrunk(nn.Module):
     def __init__(self, input_size: int, hidden_layers: Sequence[int], rnn_size: int, input_norm: bool = True) -> None:
         super().__init__()
         self.rnn_size = rnn_size
-        self.twice = False
         self.base = mlp(input_size, hidden_layers, input_norm)
         self.output_size = hidden_layers[-1] if hidden_layers else input_size
         if rnn_size:
@@ -99,18 +94,4 @@ class RecurrentTrunk(nn.Module):
 
     def _run(self, features: Tensor, batch_sizes: list[int], hidden: Tensor) -> Tensor:
         """Hidden states [R, H] of the GRU over packed features [R, f]."""
-        return gru_rows(features, hidden, self.rnn.all_weights[0], batch_sizes, self.twice)
-
-
-@contextmanager
-def twice_differentiable(network: nn.Module) -> Iterator[None]:
-    """Meanwhile GRUs and attention in `network` run by torch's slower kernels that have second derivatives."""
-    recurrent: list[Any] = [module for module in network.modules() if hasattr(module, "twice")]
-    for module in recurrent:
-        module.twice = True
-    try:
-        with torch.backends.cudnn.flags(enabled=False), sdpa_kernel(SDPBackend.MATH):
-            yield
-    finally:
-        for module in recurrent:
-            module.twice = False
+        return gru_rows(features, hidden, self.rnn.all_weights[0], batch_sizes)

@@ -12,9 +12,9 @@ from configuration import compose
 from controllers import REGISTRY as controllers
 from learners import REGISTRY as learners
 from learners.happo_learner import only
-from learners.ppo_losses import kl_divergence
-from learners.trust_region import TrustRegion, conjugate_gradient, trust_region_step
-from modules.recurrent_trunk import RecurrentTrunk, twice_differentiable
+from learners.ppo_losses import kl_divergence, masked_log_softmax
+from learners.trust_region import TrustRegion, conjugate_gradient, kl_curvature, trust_region_step
+from modules.agents import REGISTRY as agents
 from run.assembly import build_scheme
 
 REGION = TrustRegion(
@@ -30,35 +30,36 @@ def test_conjugate_gradients_solve_two_equations_in_two_steps():
 
 
 def quadratic(bend=0.0):
-    """Two parameters at 0, objective (1, 2) x - bend |x|^2, distance (x0^2 + 4 x1^2) / 2, a little less far out."""
+    """Two parameters x at 0, objective (1, 2) x - bend |x|^2, distance (x0^2 + 4 x1^2) / 2, a little less far out."""
     x = nn.Parameter(torch.zeros(2))
     gradient, scale = torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0])
     return (
-        x,
+        [x],
         lambda: gradient @ x - bend * x.square().sum(),
         lambda: 0.5 * (scale * x.square()).sum() - 0.1 * x.pow(4).sum(),
+        lambda vector: scale * vector,
     )
 
 
 def test_the_step_is_the_natural_gradient_at_the_bound():
-    x, objective, distance = quadratic()
-    logged = trust_region_step([x], objective, distance, REGION)
+    (x,), *problem = quadratic()
+    logged = trust_region_step([x], *problem, REGION)
     # F^-1 g = (1, 1/2), and half its square in the metric F is 1: the length is sqrt(0.01 / 1).
     assert x.tolist() == pytest.approx([0.1, 0.05], rel=1e-4)
     assert logged == {"kl": pytest.approx(0.01, rel=1e-2), "improvement": pytest.approx(0.2), "step_share": 1.0}
 
 
 def test_damping_shortens_the_step_and_turns_it_to_the_gradient():
-    x, objective, distance = quadratic()
-    logged = trust_region_step([x], objective, distance, replace(REGION, cg_damping=1.0))
+    (x,), *problem = quadratic()
+    logged = trust_region_step([x], *problem, replace(REGION, cg_damping=1.0))
     # (F + 1)^-1 g = (1/2, 2/5), and half its square in the metric F + 1 is 0.65: the length is sqrt(0.01 / 0.65).
     assert x.tolist() == pytest.approx([0.5 / 65**0.5, 0.4 / 65**0.5], rel=1e-4)
     assert logged["improvement"] == pytest.approx(1.3 / 65**0.5, rel=1e-4)
 
 
 def test_a_step_that_gains_too_little_is_halved():
-    x, objective, distance = quadratic(bend=10.0)
-    logged = trust_region_step([x], objective, distance, REGION)
+    (x,), *problem = quadratic(bend=10.0)
+    logged = trust_region_step([x], *problem, REGION)
     # Full: 0.2 - 10 * 0.0125 = 0.075 < 0.5 * 0.2; half: 0.1 - 10 * 0.003125 = 0.06875 > 0.5 * 0.1.
     assert logged["step_share"] == 0.5
     assert logged["improvement"] == pytest.approx(0.06875, rel=1e-4)
@@ -66,14 +67,14 @@ def test_a_step_that_gains_too_little_is_halved():
 
 
 def test_where_no_step_is_good_enough_the_parameters_stay():
-    x, objective, distance = quadratic(bend=1e5)
-    assert trust_region_step([x], objective, distance, REGION)["step_share"] == 0
+    (x,), *problem = quadratic(bend=1e5)
+    assert trust_region_step([x], *problem, REGION)["step_share"] == 0
     assert x.tolist() == [0, 0]
 
 
 def test_no_gradient_no_step():
-    x, _, distance = quadratic()
-    assert trust_region_step([x], lambda: 0 * x.sum(), distance, REGION)["step_share"] == 0
+    (x,), _, *problem = quadratic()
+    assert trust_region_step([x], lambda: 0 * x.sum(), *problem, REGION)["step_share"] == 0
 
 
 @pytest.mark.parametrize(("key", "value"), [("max_kl", 0.0), ("line_search_shrink", 1.0)])
@@ -91,32 +92,40 @@ def test_kl_of_masked_distributions():
     assert kl_divergence(p, p, illegal).item() == 0
 
 
-def test_a_trunks_second_derivatives_are_those_of_finite_differences():
+@pytest.mark.parametrize("agent", ["ppo_rnn", "rnn", "n_rnn", "ff"])
+def test_the_curvature_of_a_policy_is_that_of_finite_differences_of_the_divergence(agent):
+    sizes = {"n_agents": 1, "n_actions": 3}
+    keys = {"hidden_layers": [4], "rnn_hidden_dim": 4, "layer_norm": True, "policy_gain": 1.0}
     torch.manual_seed(0)
-    trunk = RecurrentTrunk(3, [4], 4).double()
-    inputs, sizes = torch.randn(5, 3, dtype=torch.float64), [2, 2, 1]
-    fast = trunk.packed(inputs, sizes)
-    parameters = list(trunk.rnn.parameters())
-    vector = [torch.randn_like(p) for p in parameters]
+    network = agents[agent](3, SimpleNamespace(**{**compose("hatrpo", "matrix_game"), **keys}, **sizes)).double()
+    for p in network.parameters():
+        p.data += 0.3 * torch.randn_like(p)
+    inputs, illegal = torch.randn(5, 3, dtype=torch.float64), torch.zeros(5, 3, dtype=torch.bool)
+    illegal[1, 2] = illegal[3, :2] = True
+    weights = torch.tensor([1.0, 0.5, 2.0, 1.0, 0.0], dtype=torch.float64)
 
-    def slope(create_graph=False):
-        return torch.autograd.grad(trunk.packed(inputs, sizes).pow(3).sum(), parameters, create_graph=create_graph)
+    def log_probs():
+        return masked_log_softmax(network.forward_packed(inputs, [2, 2, 1]), illegal)
 
-    with twice_differentiable(trunk):
-        torch.testing.assert_close(trunk.packed(inputs, sizes), fast)
-        along = sum((s * v).sum() for s, v in zip(slope(create_graph=True), vector))
-        products = torch.autograd.grad(along, parameters)
-        ends = []
-        for sign in (1, -1):
-            with torch.no_grad():
-                for p, v in zip(parameters, vector):
-                    p.add_(sign * 1e-5 * v)
-            ends.append(slope())
-            with torch.no_grad():
-                for p, v in zip(parameters, vector):
-                    p.sub_(sign * 1e-5 * v)
-    for product, up, down in zip(products, *ends):
-        torch.testing.assert_close(product, (up - down) / 2e-5, rtol=1e-4, atol=1e-6)
+    now = log_probs().detach()
+    parameters = list(network.parameters())
+    vector = torch.randn(sum(p.numel() for p in parameters), dtype=torch.float64)
+    product = kl_curvature(parameters, log_probs, weights)(vector)
+
+    def slope(step):
+        parts = vector.split([p.numel() for p in parameters])
+        with torch.no_grad():
+            for p, part in zip(parameters, parts):
+                p.add_(step * part.view_as(p))
+        divergence = (weights * kl_divergence(now, log_probs(), illegal)).sum()
+        gradients = torch.autograd.grad(divergence, parameters)
+        with torch.no_grad():
+            for p, part in zip(parameters, parts):
+                p.sub_(step * part.view_as(p))
+        return torch.cat([g.flatten() for g in gradients])
+
+    torch.testing.assert_close(product, (slope(1e-5) - slope(-1e-5)) / 2e-5, rtol=1e-4, atol=1e-7)
+    assert product.abs().max() > 0.01
 
 
 def test_hatrpo_moves_one_policy_as_far_as_the_bound_allows_and_gains():

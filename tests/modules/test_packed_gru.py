@@ -1,5 +1,6 @@
 """The written-out GRU computes what nn.GRU computes, forwards and backwards."""
 
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -47,6 +48,29 @@ def test_gradient_by_finite_differences():
     weight = torch.randn(6, 2, dtype=torch.double, requires_grad=True)
     bias = torch.randn(6, dtype=torch.double, requires_grad=True)
     assert torch.autograd.gradcheck(lambda *args: packed_gru(*args, BATCH_SIZES), (gates, hidden, weight, bias))
+
+
+def test_the_gradients_derivative_by_that_of_the_outputs_by_finite_differences():
+    shapes = [(sum(LENGTHS), 6), (len(LENGTHS), 2), (6, 2), (6,)]
+    sources = [torch.randn(*shape, dtype=torch.double) for shape in shapes]
+    outputs = packed_gru(*[source.requires_grad_() for source in sources], BATCH_SIZES)
+    weights = torch.randn(sum(LENGTHS), 2, dtype=torch.double, requires_grad=True)
+    backward = torch.autograd.grad(outputs, sources, weights, create_graph=True)
+    moves = [torch.randn_like(source) for source in sources]
+    (moved,) = torch.autograd.grad(backward, weights, moves)
+    up, down = (
+        packed_gru(*[source.detach() + step * move for source, move in zip(sources, moves)], BATCH_SIZES)
+        for step in (1e-6, -1e-6)
+    )
+    torch.testing.assert_close(moved, (up - down) / 2e-6, rtol=1e-5, atol=1e-7)
+
+
+def test_second_derivatives_are_refused():
+    gates = torch.randn(3, 6, requires_grad=True)
+    outputs = packed_gru(gates, torch.zeros(1, 2), torch.randn(6, 2), torch.zeros(6), [1, 1, 1])
+    (slope,) = torch.autograd.grad(outputs.sum(), gates, create_graph=True)
+    with pytest.raises(RuntimeError, match="no second derivatives"):
+        torch.autograd.grad(slope.sum(), gates)
 
 
 def test_steps_sequences_and_packed_rows_of_the_trunk_agree():

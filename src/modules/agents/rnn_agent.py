@@ -18,7 +18,6 @@ class RNNAgent(nn.Module):
     def __init__(self, input_shape: int, args: SimpleNamespace) -> None:
         super().__init__()
         self.args = args
-        self.twice = False  # modules.recurrent_trunk.twice_differentiable
         self.fc1 = nn.Linear(input_shape, args.rnn_hidden_dim)
         self.rnn = nn.GRUCell(args.rnn_hidden_dim, args.rnn_hidden_dim)
         self.fc2 = nn.Linear(args.rnn_hidden_dim, args.n_actions)
@@ -63,4 +62,4 @@ class RNNAgent(nn.Module):
         """Hidden states [R, H] after each step of packed sequences."""
         start = inputs.new_zeros(batch_sizes[0], self.args.rnn_hidden_dim) if hidden is None else hidden
         weights = (self.rnn.weight_ih, self.rnn.weight_hh, self.rnn.bias_ih, self.rnn.bias_hh)
-        return gru_rows(self.embed(inputs), start, weights, batch_sizes, self.twice)
+        return gru_rows(self.embed(inputs), start, weights, batch_sizes)

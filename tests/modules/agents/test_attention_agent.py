@@ -4,9 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from learners.trust_region import kl_curvature
 from modules.agents.attention_agent import AttentionAgent
-from modules.recurrent_trunk import twice_differentiable
 from utils.errors import UserError
 
 BLOCKS = {"before": 4, "enemy_rows": (3, 5), "ally_rows": (2, 6), "after": 1}
@@ -49,16 +50,21 @@ def test_the_order_of_enemies_does_not_matter_and_those_out_of_sight_are_not_loo
     torch.testing.assert_close(agent.look(inputs)[:, 8:], one)
 
 
-def test_second_derivatives_where_they_are_asked_for():
-    agent, inputs = make(rnn_hidden_dim=4).double(), torch.randn(2, SIZE, dtype=torch.float64)
+def test_the_curvature_of_attention_is_that_of_second_derivatives():
+    agent, inputs = make().double(), torch.randn(2, SIZE, dtype=torch.float64)
+    weight = agent.attention.in_proj_weight
 
-    def slopes(weight):
-        features = torch.func.functional_call(agent, {"attention.in_proj_weight": weight}, (inputs,))
-        return torch.autograd.grad(features.pow(3).sum(), weight, create_graph=True)[0]
+    def log_probs():
+        return agent.look(inputs).log_softmax(-1)
 
-    agent.forward = agent.look
-    with twice_differentiable(agent):
-        assert torch.autograd.gradcheck(slopes, (agent.attention.in_proj_weight.detach().requires_grad_(),))
+    vector, now = torch.randn_like(weight), log_probs().detach()
+    with sdpa_kernel(SDPBackend.MATH):
+        divergence = (now.exp() * (now - log_probs())).sum()
+        (slope,) = torch.autograd.grad(divergence, weight, create_graph=True)
+        (expected,) = torch.autograd.grad((slope * vector).sum(), weight)
+    product = kl_curvature([weight], log_probs, torch.ones(2))(vector.flatten())
+    torch.testing.assert_close(product.view_as(weight), expected)
+    assert expected.abs().max() > 1e-6
 
 
 def test_environments_without_blocks_are_refused():

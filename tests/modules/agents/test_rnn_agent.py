@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from modules.agents import REGISTRY
-from modules.recurrent_trunk import twice_differentiable
 
 SIZE, HIDDEN, LENGTHS = 5, 8, [4, 4, 2]
 BATCH_SIZES = [3, 3, 2, 2]
@@ -44,16 +43,3 @@ def test_the_cell_is_that_of_torch():
         getattr(gru, f"{name}_l0").data.copy_(parameter.data)
     packed = nn.utils.rnn.PackedSequence(agent.embed(inputs), torch.tensor(BATCH_SIZES))
     torch.testing.assert_close(agent.forward_packed(inputs, BATCH_SIZES), agent.readout(gru(packed)[0].data))
-
-
-def test_second_derivatives_where_they_are_asked_for():
-    agent, inputs = make("rnn").double(), torch.randn(sum(LENGTHS), SIZE, dtype=torch.float64)
-
-    def slopes(weight):
-        values = torch.func.functional_call(agent, {"rnn.weight_hh": weight}, (inputs, BATCH_SIZES))
-        return torch.autograd.grad(values.pow(3).sum(), weight, create_graph=True)[0]
-
-    agent.forward = agent.forward_packed
-    with twice_differentiable(agent):
-        weight = agent.rnn.weight_hh.detach().clone().requires_grad_()
-        assert torch.autograd.gradcheck(slopes, (weight,))
