@@ -197,10 +197,10 @@ def gpu_numbers(text: str) -> tuple[int, ...]:
 
 def dry_run(made: plan.Plan, options: schedule.Options) -> int:
     """Print the runs, start none."""
-    stored = plan.require_continuation(made)
+    plan.adds_runs(made)
     for run in made.runs:
         print(run.command())
-    done = sum(read_state(made.folder, run.key).phase == "done" for run in made.runs) if stored else 0
+    done = sum(read_state(made.folder, run.key).phase == "done" for run in made.runs)
     print(f"# {board.how_many(len(made.runs), options.jobs)}, {done} done, in {outcome.shown(made.folder)}")
     return 0
 
@@ -229,11 +229,11 @@ def status(results: Path, name: str | None) -> int:
 
 def carry_out(made: plan.Plan, options: schedule.Options, given: argparse.Namespace) -> int:
     """Run the plan, show it meanwhile, sum it up."""
-    plan.require_continuation(made)
+    plan.adds_runs(made)
     schedule.require_disk_space(made.folder)
     lock = lock_experiment(made.folder)
     try:
-        if plan.require_continuation(made) != len(made.runs):
+        if plan.adds_runs(made):
             plan.store(made)
         title = f"{made.name}: {board.how_many(len(made.runs), options.jobs)}, in {outcome.shown(made.folder)}"
         with board.board(title) as view:

@@ -286,28 +286,29 @@ def load(folder: Path) -> Plan:
     return Plan(str(content["name"]), runs, folder, read(folder / SETTING))
 
 
-def require_continuation(plan: Plan) -> int:
-    """Check that the folder's stored plan, if any, is part of this one; return how many runs it has (0: none).
+def adds_runs(plan: Plan) -> bool:
+    """Check that the plan goes with what is stored in its folder; return whether it has runs that are not there yet.
 
-    More seeds, scenarios, algorithms or values may be added to an experiment; what has been asked before must stay.
+    More seeds, scenarios, algorithms or values may be added to an experiment, and a part of it may be asked for by
+    itself; a UserError says what is neither, or what would change a run.
     """
     if not (plan.folder / PLAN).exists():
-        return 0
-    stored = load(plan.folder)
+        return True
+    stored = {run.key: run for run in load(plan.folder).runs}
     new = {run.key: run for run in plan.runs}
-    for run in stored.runs:
-        if run.key not in new:
-            raise UserError(
-                f'The experiment "{plan.name}" has a run "{run.key}" that this command would drop. '
-                f"Choose another --name, or continue it with --setting={plan.folder / SETTING}."
-            )
-        different = sorted(_differences(run, new[run.key]))
+    hint = f"Choose another --name, or continue it with --setting={plan.folder / SETTING}."
+    for key in stored.keys() & new.keys():
+        different = sorted(_differences(stored[key], new[key]))
         if different:
-            raise UserError(
-                f'The experiment "{plan.name}" was started with other settings: {", ".join(different)}. '
-                f"Choose another --name, or continue it with --setting={plan.folder / SETTING}."
-            )
-    return len(stored.runs)
+            settings = ", ".join(different)
+            raise UserError(f'The experiment "{plan.name}" was started with other settings: {settings}. {hint}')
+    added, left_out = ([key for key in one if key not in other] for one, other in ((new, stored), (stored, new)))
+    if added and left_out:
+        raise UserError(
+            f'The experiment "{plan.name}" has no run "{added[0]}", and this command leaves out its "{left_out[0]}". '
+            f"Ask for both to add to it. {hint}"
+        )
+    return bool(added)
 
 
 def _differences(old: Run, new: Run) -> Iterator[str]:
