@@ -67,14 +67,16 @@ def draw(study: Study, statistic: str = "mean") -> Iterator[Picture]:
     name, share = metric_name(study.metric), threshold_name(study)
     reached = study.threshold < float("inf")
     whole = (
-        "Solid with band: as far as every run went. Dotted: fewer, at least half of the runs. A run that stopped "
+        "Solid: as far as every run went. Dotted: fewer, at least half of the runs. A run that stopped "
         "because it had won its tests keeps its last value."
     )
+    crowded = len(study.algorithms) > plots.CROWDED
+    around = "" if crowded else ", with the 95 % bootstrap interval; thin: single runs"
     yield Picture(
         "learning_curves",
         "Learning curves",
-        f"{statistic.replace('iqm', 'Interquartile mean').capitalize()} of the {name} over runs, with the 95 % "
-        f"bootstrap interval; thin: single runs. {whole}",
+        f"{statistic.replace('iqm', 'Interquartile mean').capitalize()} of the {name} over runs{around}. "
+        f"{whole}",
         plots.learning_curves(study, statistic),
     )
     if (suite := plots_suite.suite_curve(study)) is not None:

@@ -37,12 +37,18 @@ from analysis.study import Run, Study, metric_name, threshold_name
 GRID = 120  # points along a learning curve
 MANY_RUNS = 64
 SINGLE_RUNS = 300  # up to so many runs in all are drawn one by one, thin
+CROWDED = 6  # curves of more algorithms than this have neither bands nor single runs: nothing could be told apart
 
 # --- learning curves -------------------------------------------------------------------------------------------------
 
 
 def learning_curves(study: Study, statistic: str = "mean") -> Figure:
-    """A panel per map: the mean (or IQM, median) of the runs with its 95 % bootstrap band, single runs thin."""
+    """A panel per map: the mean (or IQM, median) of the runs with its 95 % bootstrap band, single runs thin.
+
+    Of many algorithms (`CROWDED`) the lines alone.
+    """
+    banded = len(study.algorithms) <= CROWDED
+    singly = banded and len(study.runs) <= SINGLE_RUNS
     with style():
         figure, axes = panels(len(study.maps), 1.8 if len(study.maps) > 2 else 2.3, sharey=True)
         look = looks(study.algorithms)
@@ -50,7 +56,7 @@ def learning_curves(study: Study, statistic: str = "mean") -> Figure:
             for algorithm in study.algorithms:
                 runs = study.group(algorithm, map_name)
                 if runs:
-                    _curve(panel, runs, look[algorithm], statistic, singly=len(study.runs) <= SINGLE_RUNS)
+                    _curve(panel, runs, look[algorithm], statistic, singly=singly, banded=banded)
             draw_threshold(panel, study, vertical=False)
             panel.set_title(map_name)
             panel.set_xlim(left=0)
@@ -64,7 +70,7 @@ def learning_curves(study: Study, statistic: str = "mean") -> Figure:
         return figure
 
 
-def _curve(panel: Axes, runs: Sequence[Run], look: Look, statistic: str, *, singly: bool) -> None:
+def _curve(panel: Axes, runs: Sequence[Run], look: Look, statistic: str, *, singly: bool, banded: bool) -> None:
     """Draw one algorithm: solid with a band as far as every run went, dotted while at least half of them went on."""
     first, end = max(run.steps[0] for run in runs), max(run.steps[-1] for run in runs)
     grid = np.linspace(first, end, GRID) if end > first else np.array([first])
@@ -77,8 +83,9 @@ def _curve(panel: Axes, runs: Sequence[Run], look: Look, statistic: str, *, sing
     whole = band.runs == len(runs)
     panel.plot(grid[whole], band.value[whole], label=runs[0].algorithm, zorder=3, **look.curve(GRID // 8))
     if len(runs) > 1:
-        limits: dict[str, Any] = {"color": look.colour, "alpha": 0.18, "linewidth": 0, "zorder": 2}
-        panel.fill_between(grid[whole], band.low[whole], band.high[whole], **limits)
+        if banded:
+            limits: dict[str, Any] = {"color": look.colour, "alpha": 0.18, "linewidth": 0, "zorder": 2}
+            panel.fill_between(grid[whole], band.low[whole], band.high[whole], **limits)
         fewer = (band.runs >= max(2, len(runs) / 2)) & ~whole
         panel.plot(grid[fewer], band.value[fewer], color=look.colour, linestyle=":", linewidth=1.0, zorder=2)
 

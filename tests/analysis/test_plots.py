@@ -50,6 +50,14 @@ def test_one_seed_has_no_band(make_records):
     assert len(line(panel, "amal").get_xdata()) > 10
 
 
+def test_of_many_algorithms_the_means_are_drawn_alone(make_records):
+    names = [f"a{i}" for i in range(plots.CROWDED + 1)]
+    records = make_records(algorithms=names, maps=["3m"], seeds=2)
+    (panel,) = plots.learning_curves(gather(records)).axes
+    assert len(panel.collections) == 0
+    assert sum(len(each.get_xdata()) > 10 for each in panel.get_lines()) == len(names)
+
+
 def test_a_curve_is_solid_only_as_far_as_every_run_went(make_records):
     records = make_records(algorithms=["amal"], maps=["3m"], seeds=3)
     short = records.runs["run_id"][0]
