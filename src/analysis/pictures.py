@@ -75,8 +75,7 @@ def draw(study: Study, statistic: str = "mean") -> Iterator[Picture]:
     yield Picture(
         "learning_curves",
         "Learning curves",
-        f"{statistic.replace('iqm', 'Interquartile mean').capitalize()} of the {name} over runs{around}. "
-        f"{whole}",
+        f"{statistic.replace('iqm', 'Interquartile mean').capitalize()} of the {name} over runs{around}. {whole}",
         plots.learning_curves(study, statistic),
     )
     if (suite := plots_suite.suite_curve(study)) is not None:
