@@ -27,7 +27,7 @@ STEPS = {  # environment steps; those that are not long run by default
     "amal": (7_000, long),
     "coma": (30_000, long),
     "cw_qmix": (10_000, long),
-    "hatrpo": (12_000, long),
+    "hatrpo": (20_000, long),
     "ia2c": (25_000, long),
     "iql": (25_000, long),
     "iql_pymarl": (30_000, long),
