@@ -197,7 +197,7 @@ def gpu_numbers(text: str) -> tuple[int, ...]:
 
 def dry_run(made: plan.Plan, options: schedule.Options) -> int:
     """Print the runs, start none."""
-    plan.adds_runs(made)
+    plan.require_continuation(made)
     for run in made.runs:
         print(run.command())
     done = sum(read_state(made.folder, run.key).phase == "done" for run in made.runs)
@@ -229,11 +229,11 @@ def status(results: Path, name: str | None) -> int:
 
 def carry_out(made: plan.Plan, options: schedule.Options, given: argparse.Namespace) -> int:
     """Run the plan, show it meanwhile, sum it up."""
-    plan.adds_runs(made)
+    plan.require_continuation(made)
     schedule.require_disk_space(made.folder)
     lock = lock_experiment(made.folder)
     try:
-        if plan.adds_runs(made):
+        if plan.require_continuation(made):
             plan.store(made)
         title = f"{made.name}: {board.how_many(len(made.runs), options.jobs)}, in {outcome.shown(made.folder)}"
         with board.board(title) as view:

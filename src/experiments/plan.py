@@ -286,7 +286,7 @@ def load(folder: Path) -> Plan:
     return Plan(str(content["name"]), runs, folder, read(folder / SETTING))
 
 
-def adds_runs(plan: Plan) -> bool:
+def require_continuation(plan: Plan) -> bool:
     """Check that the plan goes with what is stored in its folder; return whether it has runs that are not there yet.
 
     More seeds, scenarios, algorithms or values may be added to an experiment, and a part of it may be asked for by

@@ -157,24 +157,25 @@ class TestContinuation:
         made = self.stored(tmp_path, sweep={"hidden_layers": "[8],[8, 8]"})
         assert made.folder == tmp_path / "experiments" / "x"
         assert plan.load(made.folder) == made
-        assert not plan.adds_runs(made)
+        assert not plan.require_continuation(made)
         assert plan.known_experiments(tmp_path) == ["x"]
 
     def test_more_may_be_asked_of_the_same_experiment(self, tmp_path):
-        assert plan.adds_runs(self.made(tmp_path))
+        assert plan.require_continuation(self.made(tmp_path))
         self.stored(tmp_path)
-        assert plan.adds_runs(self.made(tmp_path, algos=["mappo", "vdn"], scenarios=["3m", "8m"], seeds=[0, 1]))
+        more = self.made(tmp_path, algos=["mappo", "vdn"], scenarios=["3m", "8m"], seeds=[0, 1])
+        assert plan.require_continuation(more)
 
     def test_a_part_of_it_may_be_asked_for_by_itself(self, tmp_path):
         self.stored(tmp_path, scenarios=["3m", "8m"], seeds=[0, 1])
-        assert not plan.adds_runs(self.made(tmp_path, scenarios=["8m"], seeds=[1]))
+        assert not plan.require_continuation(self.made(tmp_path, scenarios=["8m"], seeds=[1]))
 
     def test_what_changes_a_run_or_is_neither_part_nor_more_is_refused(self, tmp_path):
         self.stored(tmp_path, seeds=[0, 1])
         with pytest.raises(UserError, match=r'no run "mappo_3m_seed2", and this .* its "mappo_3m_seed0"'):
-            plan.adds_runs(self.made(tmp_path, seeds=[1, 2]))
+            plan.require_continuation(self.made(tmp_path, seeds=[1, 2]))
         with pytest.raises(UserError, match=r"other settings: gamma was \(not set\), now 0.9\. Choose"):
-            plan.adds_runs(self.made(tmp_path, seeds=[0], overrides={"gamma": "0.9"}))
+            plan.require_continuation(self.made(tmp_path, seeds=[0], overrides={"gamma": "0.9"}))
 
     def test_a_folder_that_is_no_experiment(self, tmp_path):
         (tmp_path / "plan.json").write_text("{")
