@@ -29,6 +29,7 @@ GREY = "#808080"
 INK = "#222222"  # of text and axes; the report replaces it by the page's own
 WIDTH = 7.0  # inches: the text width of an A4 or letter page
 THIN = 0.8
+KEY_ROW = 0.19  # inches that a row of the key takes
 MANY_PANELS = 12
 
 SETTINGS: dict[str, Any] = {
@@ -165,4 +166,5 @@ def draw_key(figure: Figure, handles: list[Any]) -> None:
     rows = -(-len(handles) // columns)  # the legend fills its columns first; people read along the rows
     places = [row * columns + column for column in range(columns) for row in range(rows)]
     handles = [handles[place] for place in places if place < len(handles)]
+    figure.set_figheight(figure.get_figheight() + KEY_ROW * max(rows - 2, 0))  # the panels keep their room
     figure.legend(handles=handles, loc="outside upper center", ncols=columns, handlelength=2.8, columnspacing=1.3)
