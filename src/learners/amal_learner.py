@@ -24,6 +24,7 @@ from torch import Tensor
 
 from components.asymmetric_buffer import AsymmetricBuffer, AuxiliaryData, PrimaryData
 from components.episode_buffer import EpisodeBatch
+from learners.entropy_floor import EntropyFloor
 from learners.imagination import Imagination, Starts
 from learners.information import InformationTerm
 from learners.mixed_world_model import MixedWorldModelLearner
@@ -60,6 +61,7 @@ class AMALLearner(PPOLearner):
             "entropy_coef": args.imagined_entropy_coef,
         }
         self.imagined_settings = PPOSettings.from_args(SimpleNamespace(**(vars(args) | imagined)))
+        self.entropy_floor = EntropyFloor(args.entropy_floor)
         self.past: deque[Segments] = deque(maxlen=args.reuse_batches)
         self.metrics_generator = torch_stream(seed, "evaluation", 1)
         self.buffer: AsymmetricBuffer | None = None
@@ -113,7 +115,9 @@ class AMALLearner(PPOLearner):
         parts = [data, *(self._ppo_data(segments, on_policy=False) for segments in self.past)]
         if self.past.maxlen:
             self.past.append(replace(fresh, behaviour_log_probs=data.old_log_probs))
-        return self.trainer.update(PPOData.cat(parts), self.settings)
+        logged = self.trainer.update(PPOData.cat(parts), self.entropy_floor.applied(self.settings))
+        self.entropy_floor.update(logged["entropy"])
+        return logged
 
     def _ppo_data(self, segments: Segments, on_policy: bool) -> PPOData:
         data = self.prepare(segments, on_policy)
@@ -143,7 +147,7 @@ class AMALLearner(PPOLearner):
             parts = [self._ppo_data(self._informed(own, t_env), on_policy=True)]
             if theirs is not None:
                 parts.append(self._ppo_data(self._informed(theirs.clamped_to(limits), t_env), on_policy=False))
-            stats = self.trainer.update(PPOData.cat(parts), self.imagined_settings)
+            stats = self.trainer.update(PPOData.cat(parts), self.entropy_floor.applied(self.imagined_settings))
             logged = {f"imagined_{name}": value for name, value in stats.items()}
             logged["imagined_return_mean"] = float((own.reward * own.mask).sum() / own.n_segments)
         if len(parts) == 2 and self._log_is_due(t_env):
@@ -217,6 +221,8 @@ class AMALLearner(PPOLearner):
             stats["imagination_horizon"] = float(self.horizon)
         if self.shadow is not None and self.shadow.ready:
             stats["isolation_kl"] = self._isolation_kl()
+        if self.entropy_floor.nats:
+            stats["entropy_coef_scale"] = self.entropy_floor.scale
         for name, value in stats.items():
             self.logger.log_stat(name, value, t_env)
         self.logger.log_stat("lr", self.agent_optimiser.param_groups[0]["lr"], t_env)
@@ -266,6 +272,7 @@ class AMALLearner(PPOLearner):
             "imagination": self.imagination.generator.get_state(),
             "metrics": self.metrics_generator.get_state(),
             "rounds": self.rounds,
+            "entropy_log_scale": self.entropy_floor.log_scale,
             "horizon": self.horizon,
             "past": [segments.as_dict() for segments in self.past],
         }
@@ -282,6 +289,7 @@ class AMALLearner(PPOLearner):
         self.imagination.generator.set_state(state["imagination"].cpu())
         self.metrics_generator.set_state(state["metrics"].cpu())
         self.rounds, self.horizon = state["rounds"], state["horizon"]
+        self.entropy_floor.log_scale = state["entropy_log_scale"]
         self.past.clear()
         self.past.extend(Segments(**tensors).to(self.device) for tensors in state["past"])
 
