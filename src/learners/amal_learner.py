@@ -215,17 +215,28 @@ class AMALLearner(PPOLearner):
         if self.evolution is not None:
             stats |= self.evolution.stats()
         if self.world_model.ready:
-            stats |= self.world_model.evaluate(self.buffer, self.metrics_generator)
+            stats |= self._model_measures()
             stats["model_updates"] = float(self.world_model.updates)
             self.horizon = trusted_horizon(stats, self.args.imagination_max_error, self.args.imagination_horizon)
             stats["imagination_horizon"] = float(self.horizon)
-        if self.shadow is not None and self.shadow.ready:
-            stats["isolation_kl"] = self._isolation_kl()
         if self.entropy_floor.nats:
             stats["entropy_coef_scale"] = self.entropy_floor.scale
         for name, value in stats.items():
             self.logger.log_stat(name, value, t_env)
         self.logger.log_stat("lr", self.agent_optimiser.param_groups[0]["lr"], t_env)
+
+    def _model_measures(self) -> dict[str, float]:
+        """The world model's errors on held-out episodes; the shadow's on the same draws, and the KL between the two."""
+        assert self.buffer is not None
+        draws = self.metrics_generator.get_state()
+        stats = self.world_model.evaluate(self.buffer, self.metrics_generator)
+        if self.shadow is None:
+            return stats
+        same_draws = torch.Generator()
+        same_draws.set_state(draws)
+        theirs = self.shadow.evaluate(self.buffer, same_draws)
+        stats |= {name.replace("model_", "shadow_", 1): value for name, value in theirs.items()}
+        return stats | {"isolation_kl": self._isolation_kl()}
 
     @torch.no_grad()
     def _isolation_kl(self) -> float:

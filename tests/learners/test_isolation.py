@@ -138,7 +138,9 @@ def test_the_shadow_model_agrees_exactly(build, real_batches):
     parts = build(isolation_shadow=True)
     feed(parts, real_batches[:4])
     assert parts.learner.shadow.updates == parts.learner.world_model.updates > 0
-    assert parts.learner._isolation_kl() == 0.0
+    measures = parts.learner._model_measures()
+    assert measures["isolation_kl"] == 0.0
+    assert measures["shadow_nll"] == measures["model_nll"]
     with torch.no_grad():
         parts.learner.shadow.model.change.weight.mul_(1.5)
     assert parts.learner._isolation_kl() > 1e-6

@@ -65,7 +65,9 @@ def test_auxiliaries_change_the_mixed_model_and_isolation_kl_tells(build, batche
     mixed = feed(build(world_model_data="mixed", isolation_shadow=True), batches)
     assert isinstance(mixed.world_model, MixedWorldModelLearner)
     assert mixed.world_model.updates == mixed.shadow.updates
-    assert mixed._isolation_kl() > 1e-6
+    measures = mixed._model_measures()
+    assert measures["isolation_kl"] > 1e-6
+    assert measures["shadow_nll"] != measures["model_nll"]
     isolated = feed(build(isolation_shadow=True), batches)
     assert isolated._isolation_kl() == 0.0
 
