@@ -138,7 +138,7 @@ class SMACEnv(StarCraft2Env, MultiAgentEnv):
 
 def _array_layout(rules: Rules) -> dict[str, Any]:
     """True lengths of the arrays; an observation's columns: before, a row per enemy, per other ally, after; and
-    `healers`, the agents whose target actions name agents instead of enemies, and `enemy_healers`."""
+    `healers`, the agents whose target actions name agents instead of enemies."""
     sizes = rules.sizes
     rows = sizes.enemy_feats[0] * sizes.enemy_feats[1] + sizes.ally_feats[0] * sizes.ally_feats[1]
     blocks = {
@@ -147,10 +147,5 @@ def _array_layout(rules: Rules) -> dict[str, Any]:
         "ally_rows": sizes.ally_feats,
         "after": sizes.obs - sizes.move_feats - rows,
     }
-    spec = rules.spec
-    healers, theirs = (
-        [number for number, unit in enumerate(units) if unit == "Medivac"]
-        for units in (spec.ally_types, spec.enemy_types)
-    )
-    sizes_of = {"obs_shape": sizes.obs, "state_shape": sizes.state, "obs_blocks": blocks}
-    return sizes_of | {"healers": healers, "enemy_healers": theirs}
+    healers = [agent for agent, unit in enumerate(rules.spec.ally_types) if unit == "Medivac"]
+    return {"obs_shape": sizes.obs, "state_shape": sizes.state, "obs_blocks": blocks, "healers": healers}

@@ -46,7 +46,6 @@ class StateLayout(nn.Module):
     index: Tensor
     present: Tensor
     heals: Tensor
-    fights: Tensor
 
     def __init__(
         self,
@@ -58,7 +57,6 @@ class StateLayout(nn.Module):
         enemy_features: tuple[str, ...] = (),
         obs_blocks: ObsBlocks | None = None,
         healers: Sequence[int] = (),
-        enemy_healers: Sequence[int] = (),
     ) -> None:
         super().__init__()
         self.n_agents, self.n_actions, self.state_dim = n_agents, n_actions, state_dim
@@ -85,9 +83,6 @@ class StateLayout(nn.Module):
         heals = torch.zeros(n_agents, dtype=torch.bool)
         heals[list(healers)] = True
         self.register_buffer("heals", heals, persistent=False)
-        fights = torch.ones(self.n_tokens, dtype=torch.bool)
-        fights[[*healers, *(n_agents + enemy for enemy in enemy_healers)]] = False
-        self.register_buffer("fights", fights, persistent=False)
 
     @classmethod
     def from_args(cls, args: SimpleNamespace) -> StateLayout:
@@ -103,7 +98,6 @@ class StateLayout(nn.Module):
             enemy_features=tuple(info.get("enemy_features", ())),
             obs_blocks=None if blocks is None else ObsBlocks(**blocks),
             healers=info.get("healers", ()),
-            enemy_healers=info.get("enemy_healers", ()),
         )
 
     @property
@@ -157,17 +151,6 @@ class StateLayout(nn.Module):
         if not self.has_units:
             return torch.ones(tokens.shape[:-1], dtype=torch.bool, device=tokens.device)
         return tokens[..., self.health_column] > 0
-
-    def over(self, tokens: Tensor) -> Tensor:
-        """Which battles have ended by SMAC's rules, tokens [..., U, F] -> bool [...]: no agent that fights is left, or
-        no enemy, or one that only heals. Never, where the state has no units or no enemies."""
-        alive = self.alive(tokens)
-        if not self.has_units or not self.n_enemies:
-            return torch.zeros(alive.shape[:-1], dtype=torch.bool, device=tokens.device)
-        fighting = alive & self.fights
-        enemies = alive[..., self.n_agents :].sum(-1)
-        won = (enemies == 0) | ((enemies == 1) & ~fighting[..., self.n_agents :].any(-1))
-        return won | ~fighting[..., : self.n_agents].any(-1)
 
     def state(self, tokens: Tensor, actions: Tensor) -> Tensor:
         """Tokens [..., U, F] and the joint action that led to them [..., n] -> state [..., d_s]."""

@@ -20,7 +20,6 @@ from modules.world_models.trunks import EntityTrunk, RecurrentTrunk, mlp
 from utils.errors import UserError
 
 _HEALTH_LIKE = (HEALTH, "shield")
-_CERTAIN = 20.0  # a logit whose sigmoid is 1 in single precision
 
 
 class Context(NamedTuple):
@@ -233,11 +232,7 @@ class WorldModel(nn.Module):
         return mean.mean(0)
 
     def outcome_of(self, tokens: Tensor, next_tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Reward [N] and termination logit [N] of a step between two states' tokens [N, U, F].
-
-        Where one side is gone the end is certain: nothing that follows was ever seen, and a reward head that is asked
-        about it pays the win again and again.
-        """
+        """Reward [N] and termination logit [N] of a step between two states' tokens [N, U, F]."""
         alive, alive_next = self.layout.alive(tokens), self.layout.alive(next_tokens)
         team = torch.zeros_like(alive)
         team[:, : self.layout.n_agents] = True
@@ -246,8 +241,7 @@ class WorldModel(nn.Module):
         units = self.outcome_units(torch.cat([now, change, flags], dim=-1))
         local = self.outcome_local(units).sum((1, 2))
         pooled = self.outcome(units.sum(1))
-        logit = pooled[:, 1].masked_fill(self.layout.over(next_tokens), _CERTAIN)
-        return (local + pooled[:, 0]) * self.reward_scale, logit
+        return (local + pooled[:, 0]) * self.reward_scale, pooled[:, 1]
 
     def outcome_loss(self, tokens: Tensor, next_tokens: Tensor, reward: Tensor, terminated: Tensor) -> Tensor:
         """Squared error of the scaled reward plus cross-entropy of termination, per row [N]."""

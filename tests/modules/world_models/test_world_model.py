@@ -55,15 +55,6 @@ def test_what_is_imagined_is_legal_and_consistent(trunk, units, ensemble):
         context = model.advance(context, imagined.tokens)
 
 
-def test_where_a_side_is_gone_the_end_is_certain_and_nowhere_else():
-    model = model_of()
-    tokens = model.layout.tokens(some_states(8))
-    gone = tokens.clone()
-    gone[:4, N:] = 0
-    ends = model.outcome_of(tokens, gone)[1].sigmoid()
-    assert (ends[:4] == 1).all() and (ends[4:] < 1).all()
-
-
 def test_imagination_leaves_no_graph():
     model = model_of()
     imagined = model.imagine_step(
