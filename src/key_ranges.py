@@ -126,6 +126,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "imagination_max_error": (0, INFINITY),
     "imagined_epochs": (1, INFINITY),
     "imagined_mini_batches": (1, INFINITY),
+    "imagination_agreement": (0, 1),
     "imagined_entropy_coef": (0, INFINITY),
     "lambda_info": (0, INFINITY),
     "information_anneal_share": (1e-6, 1),

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from components.asymmetric_buffer import AsymmetricBuffer, AuxiliaryData, PrimaryData
 from components.episode_buffer import EpisodeBatch
+from learners.agreement import GradientAgreement
 from learners.entropy_floor import EntropyFloor
 from learners.imagination import Imagination, Starts
 from learners.information import InformationTerm
@@ -62,6 +63,7 @@ class AMALLearner(PPOLearner):
         }
         self.imagined_settings = PPOSettings.from_args(SimpleNamespace(**(vars(args) | imagined)))
         self.entropy_floor = EntropyFloor(args.entropy_floor)
+        self.agreement = GradientAgreement(args.imagination_agreement if args.imagination_updates else 0.0)
         self.past: deque[Segments] = deque(maxlen=args.reuse_batches)
         self.metrics_generator = torch_stream(seed, "evaluation", 1)
         self.buffer: AsymmetricBuffer | None = None
@@ -112,6 +114,8 @@ class AMALLearner(PPOLearner):
     def _learn_from_real(self, fresh: Segments) -> dict[str, float]:
         """PPO on the fresh episodes and, weighted for what has changed since, on those of `reuse_batches` calls."""
         data = self._ppo_data(fresh, on_policy=True)
+        if self.agreement.full:
+            self.agreement.see("real", self.trainer.policy_gradient(data, self.settings))
         parts = [data, *(self._ppo_data(segments, on_policy=False) for segments in self.past)]
         if self.past.maxlen:
             self.past.append(replace(fresh, behaviour_log_probs=data.old_log_probs))
@@ -133,7 +137,7 @@ class AMALLearner(PPOLearner):
         return self.information(segments, t_env / self.args.t_max, self.evolution)
 
     def _imagine(self, t_env: int) -> dict[str, float]:
-        """PPO inside the world model, `imagination_updates` times, each on fresh rollouts from real states."""
+        """PPO inside the world model, `imagination_updates` times at most, each on fresh rollouts from real states."""
         args, buffer = self.args, self.buffer
         assert buffer is not None
         if self.evolution is not None and self.rounds % args.evolution_frequency == 0:
@@ -141,15 +145,20 @@ class AMALLearner(PPOLearner):
         limits = real_limits(buffer.sample_primary(512, 1, self.imagination.generator).to(self.device))
         logged: dict[str, float] = {}
         parts: list[PPOData] = []
-        for _ in range(args.imagination_updates):
+        n_updates = self.agreement.updates(args.imagination_updates)
+        for number in range(n_updates):
             own, theirs = self._rollouts(buffer)
             own = own.clamped_to(limits)
             parts = [self._ppo_data(self._informed(own, t_env), on_policy=True)]
+            if self.agreement.full and not number:
+                self.agreement.see("imagined", self.trainer.policy_gradient(parts[0], self.settings))
             if theirs is not None:
                 parts.append(self._ppo_data(self._informed(theirs.clamped_to(limits), t_env), on_policy=False))
             stats = self.trainer.update(PPOData.cat(parts), self.entropy_floor.applied(self.imagined_settings))
             logged = {f"imagined_{name}": value for name, value in stats.items()}
             logged["imagined_return_mean"] = float((own.reward * own.mask).sum() / own.n_segments)
+        if self.agreement.full:
+            logged |= {"imagination_agreement": self.agreement.cosine, "imagination_updates": float(n_updates)}
         if len(parts) == 2 and self._log_is_due(t_env):
             logged |= self._auxiliary_share(parts)
         return logged
@@ -201,7 +210,7 @@ class AMALLearner(PPOLearner):
         assert theirs.weights is not None
         effective = float((theirs.weights * theirs.policy_mask).sum())
         total = effective + float(own.policy_mask.sum())
-        norms = [self.trainer.policy_gradient_norm(part, self.imagined_settings) for part in parts]
+        norms = [float(self.trainer.policy_gradient(part, self.imagined_settings).norm()) for part in parts]
         counts = [float(part.policy_mask.sum()) for part in parts]
         gradients = [norm * count for norm, count in zip(norms, counts, strict=True)]
         return {
@@ -261,6 +270,7 @@ class AMALLearner(PPOLearner):
             self.shadow.to(device)
         if self.evolution is not None:
             self.evolution.to(device)
+        self.agreement.to(device)
 
     def save_models(self, path: str | Path) -> None:
         """Write what PPOLearner writes, and world_model.th."""
@@ -284,6 +294,7 @@ class AMALLearner(PPOLearner):
             "metrics": self.metrics_generator.get_state(),
             "rounds": self.rounds,
             "entropy_log_scale": self.entropy_floor.log_scale,
+            "agreement": self.agreement.state_dict(),
             "horizon": self.horizon,
             "past": [segments.as_dict() for segments in self.past],
         }
@@ -301,6 +312,8 @@ class AMALLearner(PPOLearner):
         self.metrics_generator.set_state(state["metrics"].cpu())
         self.rounds, self.horizon = state["rounds"], state["horizon"]
         self.entropy_floor.log_scale = state["entropy_log_scale"]
+        self.agreement.load_state_dict(state["agreement"])
+        self.agreement.to(self.device)
         self.past.clear()
         self.past.extend(Segments(**tensors).to(self.device) for tensors in state["past"])
 

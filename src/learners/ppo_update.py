@@ -151,15 +151,15 @@ class PPOTrainer:
         logits = self._logits(rows.packing, rows.inputs, rows.hidden, data.actor_inputs, data.actor_hidden)
         return masked_log_softmax(logits, rows.illegal)
 
-    def policy_gradient_norm(self, data: PPOData, settings: PPOSettings) -> float:
-        """Norm of the gradient of the clipped surrogate, without entropy, over all of `data`; changes nothing."""
+    def policy_gradient(self, data: PPOData, settings: PPOSettings) -> Tensor:
+        """Gradient [P] of the clipped surrogate, without entropy, over all of `data`; changes nothing."""
         rows = PolicyRows.of(data)
         log_probs = self.log_distributions(rows, data).gather(1, rows.actions.unsqueeze(1)).squeeze(1)
         objective, _ = clipped_surrogate(log_probs, rows.old_log_probs, rows.advantages, settings.eps_clip)
         loss = -(objective * rows.weights).sum() / max(rows.n_counted, 1)
         parameters = [p for group in self.actor_optimizer.param_groups for p in group["params"]]
         gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
-        return float(nn.utils.get_total_norm([g for g in gradients if g is not None]))
+        return torch.cat([g.flatten() for g in gradients if g is not None])
 
     def mini_batches(self, data: PPOData, settings: PPOSettings) -> list[tuple[Tensor, ...]]:
         """Episode numbers of one epoch's mini-batches, each in the pieces that its gradient is computed in."""

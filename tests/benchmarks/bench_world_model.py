@@ -3,11 +3,13 @@
     python3 tests/benchmarks/bench_world_model.py results/models/<token> compare [--policy results/models/<other>]
     python3 tests/benchmarks/bench_world_model.py results/models/<token> learn --updates 60 imagination_horizon=70
     python3 tests/benchmarks/bench_world_model.py results/models/<token> fit --updates 4000 world_model=recurrent
+    python3 tests/benchmarks/bench_world_model.py results/models/<token> gradients --updates 240 --every 30
 
 `compare`: battles that the run's policy, or another run's, plays for real and in the model, from their beginnings, step
-by step, and how much of what units really lose in a step the model expects.
+by step, what the model makes of battles that are won, and how much of what units really lose in a step it expects.
 `learn`: a fresh policy, trained by PPO on imagined battles alone and tested in real ones.
-`fit`: a fresh world model, trained on the run's real episodes and measured on those held out. Further words set keys of
+`fit`: a fresh world model, trained on the run's real episodes and measured on those held out.
+`gradients`: where the policy's gradient in imagination points, beside the real one, while the model trains on. Further words set keys of
 the run's configuration.
 """
 
@@ -28,6 +30,9 @@ import yaml
 from torch import Tensor
 
 from components.episode_buffer import EpisodeBatch
+from learners.ppo_data import PolicyRows
+from learners.ppo_losses import clipped_surrogate
+from learners.segments import Segments, segments_of
 from learners.world_model_metrics import held_out_metrics
 from run import assembly, checkpoints
 from utils.logging import Logger, get_logger
@@ -36,6 +41,7 @@ from utils.seeding import seed_everything, torch_stream
 STEPS = (5, 10, 15, 20, 30, 40, 50)
 EPISODES = 64
 HELD_OUT_SEQUENCES = 256
+GRADIENTS = 16
 MEASURES = (
     *("model_nll", "model_change_r2", "model_open_loop_1", "model_open_loop_5", "model_open_loop_15"),
     *("model_reward_mse", "model_reward_mse_of_mean", "model_avail_auc", "model_termination_auc"),
@@ -48,7 +54,7 @@ def main() -> None:
     """Load the run's parts and do what is asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", type=Path, help="folder with checkpoint.pt")
-    parser.add_argument("what", choices=("compare", "learn", "fit"))
+    parser.add_argument("what", choices=("compare", "learn", "fit", "gradients"))
     parser.add_argument("--policy", type=Path, help="folder with the checkpoint.pt whose policy plays")
     parser.add_argument("--updates", type=int, default=60)
     parser.add_argument("--every", type=int, default=20, help="updates between two measurements")
@@ -58,13 +64,16 @@ def main() -> None:
     state = checkpoints.load(options.models / "checkpoint.pt")
     keys = {key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in options.keys)}
     with tempfile.TemporaryDirectory() as folder:
-        if options.what == "compare":
+        if options.what in ("compare", "gradients"):
             parts = build(state, keys, Path(folder))
             for name in ("learner", "mac"):
                 getattr(parts, name).load_state_dict(state[name])
             if options.policy is not None:
                 parts.mac.load_state_dict(checkpoints.load(options.policy / "checkpoint.pt")["mac"])
-            compare(parts)
+            if options.what == "compare":
+                compare(parts)
+            else:
+                gradients(parts, options.updates, options.every)
         elif options.what == "fit":
             parts = build(state, keys, Path(folder))
             fit(parts, options.updates, options.every)
@@ -99,7 +108,22 @@ def compare(parts: assembly.Parts) -> None:
     for step in STEPS:
         pairs = (f"{r:6.2f} |{i:6.2f}" for r, i in zip(real(step), imagined(step), strict=True))
         print(f"{step:4d} ", "  ".join(pairs))
+    print(after_the_win(parts, rollout))
     print("expected / real loss:", ", ".join(f"{who} {ratio:.2f}" for who, ratio in loss_ratios(parts, batch).items()))
+
+
+def after_the_win(parts: assembly.Parts, rollout: Segments) -> str:
+    """How often imagined battles end with the last enemy, and what the model pays where they do not."""
+    layout = parts.learner.world_model.model.layout
+    enemies = layout.alive(layout.tokens(rollout.state))[..., layout.n_agents :].any(-1)
+    won, beyond = rollout.mask & enemies[:, :-1] & ~enemies[:, 1:], rollout.mask & ~enemies[:, :-1]
+    returns = (rollout.reward * rollout.mask).sum(1)
+    line = f"imagined returns {returns.mean():.1f}, deviation {returns.std():.1f}; {int(won.sum())} battles won"
+    if won.any():
+        line += f", {rollout.terminated[won].float().mean():.2f} of them over at once"
+    if beyond.any():
+        line += f", {int(beyond.sum())} steps imagined beyond, reward {rollout.reward[beyond].mean():.2f} each"
+    return line
 
 
 def loss_ratios(parts: assembly.Parts, batch: EpisodeBatch) -> dict[str, float]:
@@ -171,6 +195,48 @@ def fit(parts: assembly.Parts, updates: int, every: int) -> None:
             measured = held_out_metrics(world_model.model, buffer, generator, held_out_every, HELD_OUT_SEQUENCES)
         words = (f"{name.removeprefix('model_')} {measured[name]:.4f}" for name in MEASURES)
         print(f"{done:6d} updates, {1000 * seconds / done:.1f} CPU-ms each:", ", ".join(words), flush=True)
+
+
+def gradients(parts: assembly.Parts, updates: int, every: int) -> None:
+    """Print the real gradient's size and how sure its direction is, then the imagined one's as the model trains on."""
+    learner = parts.learner
+    learner.args.lambda_info = 0.0
+    statistics = copy.deepcopy(learner.value_norm.state_dict())
+
+    def gradient(segments: Segments) -> Tensor:
+        data = learner._ppo_data(segments, on_policy=True)
+        learner.value_norm.load_state_dict(statistics)
+        rows = PolicyRows.of(data)
+        log_probs = learner.trainer.log_distributions(rows, data).gather(1, rows.actions.unsqueeze(1)).squeeze(1)
+        objective, _ = clipped_surrogate(log_probs, rows.old_log_probs, rows.advantages, learner.settings.eps_clip)
+        loss = -(objective * rows.weights).sum() / max(rows.n_counted, 1)
+        parameters = [p for group in learner.agent_optimiser.param_groups for p in group["params"]]
+        return torch.cat([part.flatten() for part in torch.autograd.grad(loss, parameters)])
+
+    def cosine(first: Tensor, second: Tensor) -> float:
+        return float(torch.nn.functional.cosine_similarity(first, second, dim=0))
+
+    memory = learner.mac.agent.trunk.rnn_size
+    real = [
+        gradient(segments_of(parts.runner.run(test_mode=False), learner.device, memory, learner.critic))
+        for _ in range(GRADIENTS)
+    ]
+    middle = GRADIENTS // 2
+    whole, halves = torch.stack(real).mean(0), (torch.stack(real[:middle]).mean(0), torch.stack(real[middle:]).mean(0))
+    alone = sum(cosine(one, torch.stack(real).sum(0) - one) for one in real) / GRADIENTS
+    print(f"real: norm {whole.norm():.3f}; cosine of {EPISODES} episodes with the others {alone:.2f}, of halves", end=" ")
+    print(f"{cosine(*halves):.2f}\nupdates  imagined return  norm  cosine of one with the real gradient, of the mean")
+    for done in range(0, updates + 1, every):
+        for _ in range(every if done else 0):
+            learner.world_model.update(learner.world_model._draw(parts.buffer))
+        starts = (learner._starts(parts.buffer, learner.args.imagination_rollouts) for _ in range(GRADIENTS))
+        rollouts = [learner.imagination.rollout(start, learner.horizon) for start in starts]
+        battles = learner.imagination.rollout(learner.imagination.starts(parts.buffer, 4 * EPISODES, 1.0), STEPS[-1])
+        returns = float((battles.reward * battles.mask).sum() / battles.n_segments)
+        imagined = [gradient(rollout) for rollout in rollouts]
+        mean = torch.stack(imagined).mean(0)
+        one = sum(cosine(each, whole) for each in imagined) / GRADIENTS
+        print(f"{done:7d} {returns:16.1f} {mean.norm():6.3f} {one:38.2f} {cosine(mean, whole):13.2f}", flush=True)
 
 
 @torch.no_grad()
