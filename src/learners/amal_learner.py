@@ -98,6 +98,8 @@ class AMALLearner(PPOLearner):
         if self.shadow is not None:
             self.shadow.train(self.buffer)
         real = segments_of(batch, self.device, self.mac.agent.trunk.rnn_size, self.critic)
+        if self.agreement.full:
+            self.agreement.see("real", self._reward_gradient(real))
         logged |= self._learn_from_real(self._informed(real, t_env))
         if self.world_model.ready and t_env >= self.args.imagination_start_steps:
             logged |= self._imagine(t_env)
@@ -114,8 +116,6 @@ class AMALLearner(PPOLearner):
     def _learn_from_real(self, fresh: Segments) -> dict[str, float]:
         """PPO on the fresh episodes and, weighted for what has changed since, on those of `reuse_batches` calls."""
         data = self._ppo_data(fresh, on_policy=True)
-        if self.agreement.full:
-            self.agreement.see("real", self.trainer.policy_gradient(data, self.settings))
         parts = [data, *(self._ppo_data(segments, on_policy=False) for segments in self.past)]
         if self.past.maxlen:
             self.past.append(replace(fresh, behaviour_log_probs=data.old_log_probs))
@@ -129,6 +129,12 @@ class AMALLearner(PPOLearner):
         if not self.args.normalise_advantages:
             return data
         return replace(data, advantages=normalise_advantages(data.advantages, data.policy_mask))
+
+    def _reward_gradient(self, segments: Segments) -> Tensor:
+        """The policy's gradient [P] on what it played itself, for the reward alone."""
+        data = self.prepare(segments, on_policy=True, bonus=False)
+        advantages = normalise_advantages(data.advantages, data.policy_mask)
+        return self.trainer.policy_gradient(replace(data, advantages=advantages), self.settings)
 
     def _informed(self, segments: Segments, t_env: int) -> Segments:
         """The segments with their information bonus, once there is a world model to ask."""
@@ -149,9 +155,9 @@ class AMALLearner(PPOLearner):
         for number in range(n_updates):
             own, theirs = self._rollouts(buffer)
             own = own.clamped_to(limits)
-            parts = [self._ppo_data(self._informed(own, t_env), on_policy=True)]
             if self.agreement.full and not number:
-                self.agreement.see("imagined", self.trainer.policy_gradient(parts[0], self.settings))
+                self.agreement.see("imagined", self._reward_gradient(own))
+            parts = [self._ppo_data(self._informed(own, t_env), on_policy=True)]
             if theirs is not None:
                 parts.append(self._ppo_data(self._informed(theirs.clamped_to(limits), t_env), on_policy=False))
             stats = self.trainer.update(PPOData.cat(parts), self.entropy_floor.applied(self.imagined_settings))

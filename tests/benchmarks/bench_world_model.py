@@ -9,8 +9,8 @@
 by step, what the model makes of battles that are won, and how much of what units really lose in a step it expects.
 `learn`: a fresh policy, trained by PPO on imagined battles alone and tested in real ones.
 `fit`: a fresh world model, trained on the run's real episodes and measured on those held out.
-`gradients`: where the policy's gradient in imagination points, beside the real one, while the model trains on. Further words set keys of
-the run's configuration.
+`gradients`: where the policy's gradient points in imagination and where in reality, while the model trains on.
+Further words set keys of the run's configuration.
 """
 
 import argparse
@@ -30,8 +30,6 @@ import yaml
 from torch import Tensor
 
 from components.episode_buffer import EpisodeBatch
-from learners.ppo_data import PolicyRows
-from learners.ppo_losses import clipped_surrogate
 from learners.segments import Segments, segments_of
 from learners.world_model_metrics import held_out_metrics
 from run import assembly, checkpoints
@@ -206,12 +204,7 @@ def gradients(parts: assembly.Parts, updates: int, every: int) -> None:
     def gradient(segments: Segments) -> Tensor:
         data = learner._ppo_data(segments, on_policy=True)
         learner.value_norm.load_state_dict(statistics)
-        rows = PolicyRows.of(data)
-        log_probs = learner.trainer.log_distributions(rows, data).gather(1, rows.actions.unsqueeze(1)).squeeze(1)
-        objective, _ = clipped_surrogate(log_probs, rows.old_log_probs, rows.advantages, learner.settings.eps_clip)
-        loss = -(objective * rows.weights).sum() / max(rows.n_counted, 1)
-        parameters = [p for group in learner.agent_optimiser.param_groups for p in group["params"]]
-        return torch.cat([part.flatten() for part in torch.autograd.grad(loss, parameters)])
+        return learner.trainer.policy_gradient(data, learner.settings)
 
     def cosine(first: Tensor, second: Tensor) -> float:
         return float(torch.nn.functional.cosine_similarity(first, second, dim=0))
@@ -221,11 +214,10 @@ def gradients(parts: assembly.Parts, updates: int, every: int) -> None:
         gradient(segments_of(parts.runner.run(test_mode=False), learner.device, memory, learner.critic))
         for _ in range(GRADIENTS)
     ]
-    middle = GRADIENTS // 2
-    whole, halves = torch.stack(real).mean(0), (torch.stack(real[:middle]).mean(0), torch.stack(real[middle:]).mean(0))
-    alone = sum(cosine(one, torch.stack(real).sum(0) - one) for one in real) / GRADIENTS
-    print(f"real: norm {whole.norm():.3f}; cosine of {EPISODES} episodes with the others {alone:.2f}, of halves", end=" ")
-    print(f"{cosine(*halves):.2f}\nupdates  imagined return  norm  cosine of one with the real gradient, of the mean")
+    whole = torch.stack(real).mean(0)
+    alone = sum(cosine(one, whole - one / GRADIENTS) for one in real) / GRADIENTS
+    print(f"real: norm {whole.norm():.3f}; cosine of {EPISODES} episodes with all others {alone:.2f}")
+    print("updates  imagined return  norm  cosine with the real gradient: of one batch, of the mean")
     for done in range(0, updates + 1, every):
         for _ in range(every if done else 0):
             learner.world_model.update(learner.world_model._draw(parts.buffer))
@@ -236,7 +228,7 @@ def gradients(parts: assembly.Parts, updates: int, every: int) -> None:
         imagined = [gradient(rollout) for rollout in rollouts]
         mean = torch.stack(imagined).mean(0)
         one = sum(cosine(each, whole) for each in imagined) / GRADIENTS
-        print(f"{done:7d} {returns:16.1f} {mean.norm():6.3f} {one:38.2f} {cosine(mean, whole):13.2f}", flush=True)
+        print(f"{done:7d} {returns:16.1f} {mean.norm():6.3f} {one:45.2f} {cosine(mean, whole):13.2f}", flush=True)
 
 
 @torch.no_grad()
