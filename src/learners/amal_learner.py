@@ -24,8 +24,6 @@ from torch import Tensor
 
 from components.asymmetric_buffer import AsymmetricBuffer, AuxiliaryData, PrimaryData
 from components.episode_buffer import EpisodeBatch
-from learners.agreement import GradientAgreement
-from learners.entropy_floor import EntropyFloor
 from learners.imagination import Imagination, Starts
 from learners.information import InformationTerm
 from learners.mixed_world_model import MixedWorldModelLearner
@@ -62,8 +60,6 @@ class AMALLearner(PPOLearner):
             "entropy_coef": args.imagined_entropy_coef,
         }
         self.imagined_settings = PPOSettings.from_args(SimpleNamespace(**(vars(args) | imagined)))
-        self.entropy_floor = EntropyFloor(args.entropy_floor)
-        self.agreement = GradientAgreement(args.imagination_agreement if args.imagination_updates else 0.0)
         self.past: deque[Segments] = deque(maxlen=args.reuse_batches)
         self.metrics_generator = torch_stream(seed, "evaluation", 1)
         self.buffer: AsymmetricBuffer | None = None
@@ -98,8 +94,6 @@ class AMALLearner(PPOLearner):
         if self.shadow is not None:
             self.shadow.train(self.buffer)
         real = segments_of(batch, self.device, self.mac.agent.trunk.rnn_size, self.critic)
-        if self.agreement.full:
-            self.agreement.see("real", self._reward_gradient(real))
         logged |= self._learn_from_real(self._informed(real, t_env))
         if self.world_model.ready and t_env >= self.args.imagination_start_steps:
             logged |= self._imagine(t_env)
@@ -119,9 +113,7 @@ class AMALLearner(PPOLearner):
         parts = [data, *(self._ppo_data(segments, on_policy=False) for segments in self.past)]
         if self.past.maxlen:
             self.past.append(replace(fresh, behaviour_log_probs=data.old_log_probs))
-        logged = self.trainer.update(PPOData.cat(parts), self.entropy_floor.applied(self.settings))
-        self.entropy_floor.update(logged["entropy"])
-        return logged
+        return self.trainer.update(PPOData.cat(parts), self.settings)
 
     def _ppo_data(self, segments: Segments, on_policy: bool) -> PPOData:
         data = self.prepare(segments, on_policy)
@@ -130,12 +122,6 @@ class AMALLearner(PPOLearner):
             return data
         return replace(data, advantages=normalise_advantages(data.advantages, data.policy_mask))
 
-    def _reward_gradient(self, segments: Segments) -> Tensor:
-        """The policy's gradient [P] on what it played itself, for the reward alone."""
-        data = self.prepare(segments, on_policy=True, bonus=False)
-        advantages = normalise_advantages(data.advantages, data.policy_mask)
-        return self.trainer.policy_gradient(replace(data, advantages=advantages), self.settings)
-
     def _informed(self, segments: Segments, t_env: int) -> Segments:
         """The segments with their information bonus, once there is a world model to ask."""
         if not self.world_model.ready:
@@ -143,7 +129,7 @@ class AMALLearner(PPOLearner):
         return self.information(segments, t_env / self.args.t_max, self.evolution)
 
     def _imagine(self, t_env: int) -> dict[str, float]:
-        """PPO inside the world model, `imagination_updates` times at most, each on fresh rollouts from real states."""
+        """PPO inside the world model, `imagination_updates` times, each on fresh rollouts from real states."""
         args, buffer = self.args, self.buffer
         assert buffer is not None
         if self.evolution is not None and self.rounds % args.evolution_frequency == 0:
@@ -151,20 +137,15 @@ class AMALLearner(PPOLearner):
         limits = real_limits(buffer.sample_primary(512, 1, self.imagination.generator).to(self.device))
         logged: dict[str, float] = {}
         parts: list[PPOData] = []
-        n_updates = self.agreement.updates(args.imagination_updates)
-        for number in range(n_updates):
+        for _ in range(args.imagination_updates):
             own, theirs = self._rollouts(buffer)
             own = own.clamped_to(limits)
-            if self.agreement.full and not number:
-                self.agreement.see("imagined", self._reward_gradient(own))
             parts = [self._ppo_data(self._informed(own, t_env), on_policy=True)]
             if theirs is not None:
                 parts.append(self._ppo_data(self._informed(theirs.clamped_to(limits), t_env), on_policy=False))
-            stats = self.trainer.update(PPOData.cat(parts), self.entropy_floor.applied(self.imagined_settings))
+            stats = self.trainer.update(PPOData.cat(parts), self.imagined_settings)
             logged = {f"imagined_{name}": value for name, value in stats.items()}
             logged["imagined_return_mean"] = float((own.reward * own.mask).sum() / own.n_segments)
-        if self.agreement.full:
-            logged |= {"imagination_agreement": self.agreement.cosine, "imagination_updates": float(n_updates)}
         if len(parts) == 2 and self._log_is_due(t_env):
             logged |= self._auxiliary_share(parts)
         return logged
@@ -234,8 +215,6 @@ class AMALLearner(PPOLearner):
             stats["model_updates"] = float(self.world_model.updates)
             self.horizon = trusted_horizon(stats, self.args.imagination_max_error, self.args.imagination_horizon)
             stats["imagination_horizon"] = float(self.horizon)
-        if self.entropy_floor.nats:
-            stats["entropy_coef_scale"] = self.entropy_floor.scale
         for name, value in stats.items():
             self.logger.log_stat(name, value, t_env)
         self.logger.log_stat("lr", self.agent_optimiser.param_groups[0]["lr"], t_env)
@@ -276,7 +255,6 @@ class AMALLearner(PPOLearner):
             self.shadow.to(device)
         if self.evolution is not None:
             self.evolution.to(device)
-        self.agreement.to(device)
 
     def save_models(self, path: str | Path) -> None:
         """Write what PPOLearner writes, and world_model.th."""
@@ -299,8 +277,6 @@ class AMALLearner(PPOLearner):
             "imagination": self.imagination.generator.get_state(),
             "metrics": self.metrics_generator.get_state(),
             "rounds": self.rounds,
-            "entropy_log_scale": self.entropy_floor.log_scale,
-            "agreement": self.agreement.state_dict(),
             "horizon": self.horizon,
             "past": [segments.as_dict() for segments in self.past],
         }
@@ -317,9 +293,6 @@ class AMALLearner(PPOLearner):
         self.imagination.generator.set_state(state["imagination"].cpu())
         self.metrics_generator.set_state(state["metrics"].cpu())
         self.rounds, self.horizon = state["rounds"], state["horizon"]
-        self.entropy_floor.log_scale = state["entropy_log_scale"]
-        self.agreement.load_state_dict(state["agreement"])
-        self.agreement.to(self.device)
         self.past.clear()
         self.past.extend(Segments(**tensors).to(self.device) for tensors in state["past"])
 

@@ -143,12 +143,8 @@ class SegmentPreparer:
         self.mac, self.critic, self.trainer, self.args = mac, critic, trainer, args
 
     @torch.no_grad()
-    def __call__(self, segments: Segments, on_policy: bool = False, bonus: bool = True) -> PPOData:
-        """Prepare segments.
-
-        on_policy: the present policy acted, so that no weights are needed.
-        bonus: the advantages count the information bonus; else the reward alone.
-        """
+    def __call__(self, segments: Segments, on_policy: bool = False) -> PPOData:
+        """Prepare segments; `on_policy` says that the present policy acted, so that no weights are needed."""
         inputs = policy_inputs(self.mac, segments.obs[:, :-1], segments.previous_actions[:, :-1])
         avail = segments.avail_actions[:, :-1]
         alive = alive_from_avail(segments.avail_actions)
@@ -179,7 +175,7 @@ class SegmentPreparer:
             avail_actions=avail,
             actions=actions,
             old_log_probs=old_log_probs,
-            advantages=(advantages.sum(-1) if bonus else advantages[..., 0]).expand(*actions.shape),
+            advantages=advantages.sum(-1).expand(*actions.shape),
             policy_mask=policy_mask,
             critic_inputs=critic_inputs[:, :-1],
             returns=returns,
