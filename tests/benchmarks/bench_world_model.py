@@ -198,7 +198,6 @@ def fit(parts: assembly.Parts, updates: int, every: int) -> None:
 def gradients(parts: assembly.Parts, updates: int, every: int) -> None:
     """Print the real gradient's size and how sure its direction is, then the imagined one's as the model trains on."""
     learner = parts.learner
-    learner.args.lambda_info = 0.0
     statistics = copy.deepcopy(learner.value_norm.state_dict())
 
     def gradient(segments: Segments) -> Tensor:
