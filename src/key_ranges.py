@@ -101,6 +101,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "epsilon_finish": (0, 1),
     "epsilon_anneal_time": (1, INFINITY),
     "policy_average": (0, 0.9999),
+    "greedy_share": (0, 1),
     "mini_batches": (1, INFINITY),
     "reuse_batches": (0, 1024),
     "world_model_bins": (3, 4096),

@@ -85,14 +85,28 @@ class MultinomialActionSelector(ActionSelector):
         return actions
 
     def select_from_logits(
-        self, logits: torch.Tensor, avail_actions: torch.Tensor, t_env: int, test_mode: bool = False
+        self,
+        logits: torch.Tensor,
+        avail_actions: torch.Tensor,
+        t_env: int,
+        test_mode: bool = False,
+        greedy: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Actions [B, n] from logits [B, n, A]: the Gumbel-max draw, which is a draw from the masked softmax."""
+        """Actions [B, n] from logits [B, n, A]: the Gumbel-max draw, which is a draw from the masked softmax.
+
+        greedy: bool [B], the rows that take the most likely action instead; None: none.
+        """
         check_finite(logits, avail_actions, t_env)
         scores = logits.detach()
         if not (test_mode and self.test_greedy):
-            scores = scores + self._gumbel(scores, test_mode)
+            noise = self._gumbel(scores, test_mode)
+            scores = scores + (noise if greedy is None else noise.masked_fill(greedy.view(-1, 1, 1), 0.0))
         return _legal_argmax(scores, avail_actions, t_env)
+
+
+    def evenly(self, share: float, n: int) -> torch.Tensor:
+        """A share of n rows, spread evenly from a place that is drawn: bool [n]."""
+        return (torch.arange(n + 1) * share + self._uniform((1,), False, torch.device("cpu"))).floor().diff() > 0
 
 
 class SoftPoliciesSelector(MultinomialActionSelector):

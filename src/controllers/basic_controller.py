@@ -47,6 +47,13 @@ class BasicMAC:
         self._ids = torch.eye(self.n_agents)
         # A subclass that builds its inputs or runs its network in its own way is always called through `forward`.
         self._is_plain = _defined_here(type(self).forward) and _defined_here(type(self)._build_inputs)
+        self.greedy_share: float = getattr(args, "greedy_share", 0.0)
+        self._greedy = torch.zeros(0, dtype=torch.bool)
+        if self.greedy_share and not self._can_mix_greedy():
+            raise UserError(
+                f"greedy_share={self.greedy_share} needs a controller that samples from logits (mac=basic_mac, "
+                "action_selector=multinomial, agent_output_type=pi_logits, save_probs=False); use greedy_share=0."
+            )
 
     # --- acting -------------------------------------------------------------------------------------------------------
 
@@ -70,9 +77,25 @@ class BasicMAC:
         avail = (avail if rows is None else avail[rows]).to(outputs.device)
         if self.agent_output_type == "pi_logits" and not self.continuous:
             if hasattr(self.action_selector, "select_from_logits") and not self.save_probs:
-                return self.action_selector.select_from_logits(outputs, avail, t_env, test_mode=test_mode)
+                greedy = None
+                if self.greedy_share and not test_mode:
+                    greedy = self._greedy_rows(t_ep, rows, ep_batch.batch_size).to(outputs.device)
+                return self.action_selector.select_from_logits(outputs, avail, t_env, test_mode, greedy)
             outputs = masked_logits(outputs, avail).softmax(-1)
         return self.action_selector.select_action(outputs, avail, t_env, test_mode=test_mode)
+
+    def _can_mix_greedy(self) -> bool:
+        samples = hasattr(self.action_selector, "select_from_logits") and not (self.save_probs or self.continuous)
+        return samples and self._is_plain and self.agent_output_type == "pi_logits"
+
+    def _greedy_rows(self, t_ep: int, rows: Tensor | None, n_episodes: int) -> Tensor:
+        """Which of the episodes `rows` (None: all) are played greedily, bool [rows]; chosen anew as they begin."""
+        everyone = torch.arange(n_episodes) if rows is None else rows
+        if t_ep == 0:
+            if len(self._greedy) != n_episodes:
+                self._greedy = torch.zeros(n_episodes, dtype=torch.bool)
+            self._greedy[everyone] = self.action_selector.evenly(self.greedy_share, n_episodes)[everyone]
+        return self._greedy[everyone]
 
     def init_hidden(self, batch_size: int) -> None:
         """Hidden states of `batch_size` fresh episodes."""

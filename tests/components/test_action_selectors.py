@@ -135,3 +135,11 @@ def test_entropies_of_known_distributions():
     assert torch.isfinite(logits.grad[0, :2]).all()
     with pytest.raises(ValueError, match="says nothing"):
         multinomial_entropy(torch.zeros(3, 1))
+
+
+@pytest.mark.parametrize(("share", "n", "counts"), [(0.25, 8, {2}), (0.25, 1, {0, 1}), (0.3, 5, {1, 2}), (1.0, 3, {3})])
+def test_a_share_of_rows_is_spread_evenly(share, n, counts):
+    selector = REGISTRY["multinomial"](args())
+    draws = torch.stack([selector.evenly(share, n) for _ in range(2000)])
+    assert set(draws.sum(1).tolist()) == counts
+    assert torch.allclose(draws.float().mean(0), torch.full((n,), share), atol=0.04)

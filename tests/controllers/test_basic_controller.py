@@ -213,3 +213,38 @@ def test_n_mac_gives_raw_outputs_and_acts_like_basic_mac():
 def test_an_unknown_name_gets_a_hint():
     with pytest.raises(UserError, match="ppo_rnn"):
         make_mac(agent="ppo_rrn")
+
+
+def test_a_share_of_the_episodes_is_played_greedily_from_beginning_to_end():
+    mixed, greedy = make_mac(greedy_share=1 / 3), make_mac()
+    batch, chosen = make_batch(), torch.zeros(B)
+    for _ in range(60):
+        agrees = torch.ones(B, dtype=torch.bool)
+        for mac in (mixed, greedy):
+            mac.init_hidden(B)
+        for t in range(T):
+            played = mixed.select_actions(batch, t, 0)
+            agrees &= (played == greedy.select_actions(batch, t, 0, test_mode=True)).all(1)
+        assert mixed._greedy.sum() == 1
+        assert agrees[mixed._greedy].all()
+        assert not agrees.all()
+        chosen += mixed._greedy
+    assert (chosen > 8).all()
+
+
+def test_rows_that_begin_late_are_chosen_by_themselves_and_tests_choose_none():
+    mac, batch = make_mac(greedy_share=1.0), make_batch()
+    mac.init_hidden(B)
+    mac.select_actions(batch, 0, 0, test_mode=True)
+    assert len(mac._greedy) == 0
+    mac.select_actions(batch, 0, 0, bs=[1])
+    assert mac._greedy.tolist() == [False, True, False]
+    mac.select_actions(batch, 1, 0, bs=[0, 1])
+    assert mac._greedy.tolist() == [False, True, False]
+
+
+def test_greedy_episodes_need_a_policy_that_samples():
+    keys = {"agent": "n_rnn", "agent_output_type": "q", "action_selector": "epsilon_greedy"}
+    keys |= {"epsilon_start": 1.0, "epsilon_finish": 0.05, "epsilon_anneal_time": 10}
+    with pytest.raises(UserError, match="greedy_share"):
+        make_mac(greedy_share=0.25, **keys)
