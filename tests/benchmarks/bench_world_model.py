@@ -4,17 +4,20 @@
     python3 tests/benchmarks/bench_world_model.py results/models/<token> learn --updates 60 imagination_horizon=70
     python3 tests/benchmarks/bench_world_model.py results/models/<token> fit --updates 4000 world_model=recurrent
     python3 tests/benchmarks/bench_world_model.py results/models/<token> gradients --updates 240 --every 30
+    python3 tests/benchmarks/bench_world_model.py results/models/<token> continue --steps 8000 imagination_updates=1
 
 `compare`: battles that the run's policy, or another run's, plays for real and in the model, from their beginnings, step
 by step, what the model makes of battles that are won, and how much of what units really lose in a step it expects.
 `learn`: a fresh policy, trained by PPO on imagined battles alone and tested in real ones.
 `fit`: a fresh world model, trained on the run's real episodes and measured on those held out.
 `gradients`: where the policy's gradient points in imagination and where in reality, while the model trains on.
-Further words set keys of the run's configuration.
+`continue`: the run goes on for some real steps, with other keys, and plays more tests than runs do.
+Further words set keys of the run's configuration. Real episodes are sampled, but those that `continue` learns from.
 """
 
 import argparse
 import copy
+import itertools
 import sys
 import tempfile
 import time
@@ -39,6 +42,7 @@ from utils.seeding import seed_everything, torch_stream
 STEPS = (5, 10, 15, 20, 30, 40, 50)
 EPISODES = 64
 HELD_OUT_SEQUENCES = 256
+TESTED = 96
 GRADIENTS = 16
 MEASURES = (
     *("model_nll", "model_change_r2", "model_open_loop_1", "model_open_loop_5", "model_open_loop_15"),
@@ -52,17 +56,22 @@ def main() -> None:
     """Load the run's parts and do what is asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", type=Path, help="folder with checkpoint.pt")
-    parser.add_argument("what", choices=("compare", "learn", "fit", "gradients"))
+    parser.add_argument("what", choices=("compare", "learn", "fit", "gradients", "continue"))
     parser.add_argument("--policy", type=Path, help="folder with the checkpoint.pt whose policy plays")
     parser.add_argument("--updates", type=int, default=60)
     parser.add_argument("--every", type=int, default=20, help="updates between two measurements")
+    parser.add_argument("--steps", type=int, default=8000, help="real steps that the run goes on for")
     parser.add_argument("keys", nargs="*", metavar="key=value")
     options = parser.parse_intermixed_args()
     torch.set_num_threads(1)
     state = checkpoints.load(options.models / "checkpoint.pt")
     keys = {key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in options.keys)}
     with tempfile.TemporaryDirectory() as folder:
-        if options.what in ("compare", "gradients"):
+        if options.what in ("compare", "gradients", "continue"):
+            if options.what == "continue":
+                keys = {"batch_size_run": state["label"]["config"]["batch_size_run"], "test_nepisode": TESTED} | keys
+            else:
+                keys = {"greedy_share": 0.0} | keys
             parts = build(state, keys, Path(folder))
             for name in ("learner", "mac"):
                 getattr(parts, name).load_state_dict(state[name])
@@ -70,6 +79,8 @@ def main() -> None:
                 parts.mac.load_state_dict(checkpoints.load(options.policy / "checkpoint.pt")["mac"])
             if options.what == "compare":
                 compare(parts)
+            elif options.what == "continue":
+                go_on(parts, options.steps, keys)
             else:
                 gradients(parts, options.updates, options.every)
         elif options.what == "fit":
@@ -228,6 +239,47 @@ def gradients(parts: assembly.Parts, updates: int, every: int) -> None:
         mean = torch.stack(imagined).mean(0)
         one = sum(cosine(each, whole) for each in imagined) / GRADIENTS
         print(f"{done:7d} {returns:16.1f} {mean.norm():6.3f} {one:45.2f} {cosine(mean, whole):13.2f}", flush=True)
+
+
+def go_on(parts: assembly.Parts, steps: int, keys: dict[str, Any]) -> None:
+    """Train on, and every 1,000 steps print how the averaged policy does in tests and how training's episodes went."""
+    learner, runner = parts.learner, parts.runner
+    for name, optimiser in (("lr", learner.agent_optimiser), ("critic_lr", learner.critic_optimiser)):
+        for group in optimiser.param_groups:
+            group["lr"] = keys.get(name, group["lr"])
+    first = tested = runner.t_env = parts.buffer.primary_steps_added
+    rows: list[dict[str, float]] = []
+    tests: list[float] = []
+    print(f"real steps  wins of {TESTED} tests, return, and the same of the episodes learned from")
+    for round_ in itertools.count():
+        batch = runner.run(test_mode=False)
+        rows += runner.last_episodes
+        parts.buffer.insert_episode_batch(batch)
+        learner.train(batch, runner.t_env, round_)
+        if runner.t_env - tested < 1000:
+            continue
+        tested = runner.t_env
+        with learner.testing():
+            played = [row for _ in range(TESTED // runner.batch_size) for row in test_episodes(runner)]
+        tests.append(mean_of(played, "battle_won"))
+        words = (f"{mean_of(group, name):8.2f}" for group in (played, rows) for name in ("battle_won", "return"))
+        print(f"{tested:10d}", *words, flush=True)
+        rows = []
+        if tested - first >= steps:
+            break
+    print(f"mean of the tests {sum(tests) / len(tests):.2f}")
+
+
+def test_episodes(runner: Any) -> list[dict[str, float]]:
+    """The rows of one batch of test episodes."""
+    runner.run(test_mode=True)
+    rows: list[dict[str, float]] = runner.last_episodes
+    return rows
+
+
+def mean_of(rows: list[dict[str, float]], name: str) -> float:
+    """Mean of a number over episodes."""
+    return sum(row.get(name, 0.0) for row in rows) / len(rows)
 
 
 @torch.no_grad()
