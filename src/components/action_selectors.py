@@ -103,7 +103,6 @@ class MultinomialActionSelector(ActionSelector):
             scores = scores + (noise if greedy is None else noise.masked_fill(greedy.view(-1, 1, 1), 0.0))
         return _legal_argmax(scores, avail_actions, t_env)
 
-
     def evenly(self, share: float, n: int) -> torch.Tensor:
         """A share of n rows, spread evenly from a place that is drawn: bool [n]."""
         return (torch.arange(n + 1) * share + self._uniform((1,), False, torch.device("cpu"))).floor().diff() > 0
