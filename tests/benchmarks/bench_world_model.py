@@ -17,7 +17,6 @@ Further words set keys of the run's configuration. Real episodes are sampled, bu
 
 import argparse
 import copy
-import itertools
 import sys
 import tempfile
 import time
@@ -251,28 +250,31 @@ def go_on(parts: assembly.Parts, steps: int, keys: dict[str, Any]) -> None:
     rows: list[dict[str, float]] = []
     tests: list[float] = []
     print(f"real steps  wins of {TESTED} tests, return, and the same of the episodes learned from")
-    for round_ in itertools.count():
+    while tested - first < steps:
         batch = runner.run(test_mode=False)
         rows += runner.last_episodes
         parts.buffer.insert_episode_batch(batch)
-        learner.train(batch, runner.t_env, round_)
+        learner.train(batch, runner.t_env, 0)
         if runner.t_env - tested < 1000:
             continue
         tested = runner.t_env
         with learner.testing():
-            played = [row for _ in range(TESTED // runner.batch_size) for row in test_episodes(runner)]
+            played = [row for _ in range(TESTED // runner.batch_size) for row in episodes(runner, test_mode=True)]
         tests.append(mean_of(played, "battle_won"))
         words = (f"{mean_of(group, name):8.2f}" for group in (played, rows) for name in ("battle_won", "return"))
         print(f"{tested:10d}", *words, flush=True)
         rows = []
-        if tested - first >= steps:
-            break
     print(f"mean of the tests {sum(tests) / len(tests):.2f}")
 
 
-def test_episodes(runner: Any) -> list[dict[str, float]]:
-    """The rows of one batch of test episodes."""
-    runner.run(test_mode=True)
+def real_return(parts: assembly.Parts, test_mode: bool) -> float:
+    """Mean return of real episodes."""
+    return mean_of(episodes(parts.runner, test_mode), "return")
+
+
+def episodes(runner: Any, test_mode: bool) -> list[dict[str, float]]:
+    """The rows of one batch of real episodes; in test mode there may be fewer than the batch has places."""
+    runner.run(test_mode=test_mode)
     rows: list[dict[str, float]] = runner.last_episodes
     return rows
 
@@ -280,14 +282,6 @@ def test_episodes(runner: Any) -> list[dict[str, float]]:
 def mean_of(rows: list[dict[str, float]], name: str) -> float:
     """Mean of a number over episodes."""
     return sum(row.get(name, 0.0) for row in rows) / len(rows)
-
-
-@torch.no_grad()
-def real_return(parts: assembly.Parts, test_mode: bool) -> float:
-    """Mean return of real episodes; in test mode there may be fewer than the batch has rows."""
-    batch = parts.runner.run(test_mode=test_mode)
-    played = batch["filled"][:, 0, 0] != 0
-    return float(batch["reward"].sum(1)[played].mean())
 
 
 if __name__ == "__main__":
