@@ -5,6 +5,8 @@ The colours are those of Okabe and Ito (2008) that stand out from white and from
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -29,7 +31,9 @@ GREY = "#808080"
 INK = "#222222"  # of text and axes; the report replaces it by the page's own
 WIDTH = 7.0  # inches: the text width of an A4 or letter page
 THIN = 0.8
+CHARACTER = 0.066  # inches that a character of a key takes at most
 KEY_ROW = 0.19  # inches that a row of the key takes
+LONG_NAME = 40  # characters from which on figures cut a variant's name down to its values
 MANY_PANELS = 12
 
 SETTINGS: dict[str, Any] = {
@@ -147,24 +151,53 @@ def draw_threshold(panel: Axes, study: Study, *, vertical: bool) -> None:
         draw(study.threshold, color=GREY, linewidth=THIN, linestyle=(0, (2, 2)), zorder=0.5)
 
 
+def figure_names(algorithms: Sequence[str]) -> tuple[dict[str, str], str]:
+    """Return {algorithm: its name in figures}, where long variants bear their values alone, and the note that names
+    their keys ("" if no name is that long).
+    """
+    names, keys = {}, []
+    for algorithm in algorithms:
+        plain, *settings = re.split(r" (?=[\w.]+=)", algorithm)
+        names[algorithm] = algorithm
+        if settings and len(algorithm) >= LONG_NAME:
+            names[algorithm] = f"{plain} {'/'.join(each.split('=', 1)[1] for each in settings)}"
+            keys.append(f"{plain} {'/'.join(each.split('=', 1)[0] for each in settings)}")
+    if len(set(names.values())) < len(names):  # different keys, the same values
+        return {algorithm: algorithm for algorithm in algorithms}, ""
+    return names, "; ".join(dict.fromkeys(keys))
+
+
 def draw_legend(figure: Figure, study: Study, look: dict[str, Look]) -> None:
     """Put the algorithms, with their look and their number of runs, above the panels."""
     handles = []
+    names, note = figure_names(study.algorithms)
     for algorithm in study.algorithms:
         counts = sorted({len(study.group(algorithm, m)) for m in study.maps} - {0})
         seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
         style_ = look[algorithm]
-        label = f"{algorithm} ({seeds} seed{'s' if seeds != '1' else ''})"
+        label = f"{names[algorithm]} ({seeds} seed{'s' if seeds != '1' else ''})"
         handles.append(Line2D([], [], color=style_.colour, marker=style_.marker, linestyle=style_.line, label=label))
-    draw_key(figure, handles)
+    draw_key(figure, handles, note)
 
 
-def draw_key(figure: Figure, handles: list[Any]) -> None:
-    """Put a key above the panels, in as many columns as fit."""
-    entry = 0.066 * max(len(str(handle.get_label())) for handle in handles) + 0.57  # inches
+def draw_key(figure: Figure, handles: list[Any], note: str = "") -> None:
+    """Put a key above the panels, in as many columns as fit, under a note."""
+    entry = CHARACTER * max(len(str(handle.get_label())) for handle in handles) + 0.57  # inches
     columns = max(1, min(len(handles), int(figure.get_figwidth() / entry)))
     rows = -(-len(handles) // columns)  # the legend fills its columns first; people read along the rows
     places = [row * columns + column for column in range(columns) for row in range(rows)]
     handles = [handles[place] for place in places if place < len(handles)]
-    figure.set_figheight(figure.get_figheight() + KEY_ROW * max(rows - 2, 0))  # the panels keep their room
-    figure.legend(handles=handles, loc="outside upper center", ncols=columns, handlelength=2.8, columnspacing=1.3)
+    title = fitting(figure, note)
+    lines = rows + (title.count("\n") + 1 if title else 0)
+    figure.set_figheight(figure.get_figheight() + KEY_ROW * max(lines - 2, 0))  # the panels keep their room
+    options: dict[str, Any] = {"title": title or None, "title_fontsize": 8.5, "alignment": "left"}
+    figure.legend(
+        handles=handles, loc="outside upper center", ncols=columns, handlelength=2.8, columnspacing=1.3, **options
+    )
+
+
+def fitting(figure: Figure, text: str) -> str:
+    """A text in as many lines as a figure's width asks for, broken after spaces and slashes."""
+    spaced = text.replace("/", "/\N{ZERO WIDTH SPACE} ")
+    filled = textwrap.fill(spaced, int(figure.get_figwidth() / CHARACTER), break_on_hyphens=False)
+    return filled.replace("\N{ZERO WIDTH SPACE} ", "").replace("\N{ZERO WIDTH SPACE}", "")

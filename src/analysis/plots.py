@@ -24,6 +24,7 @@ from analysis.plot_style import (
     draw_key,
     draw_legend,
     draw_threshold,
+    figure_names,
     in_first_column,
     looks,
     panels,
@@ -100,6 +101,7 @@ def sample_efficiency(study: Study) -> Figure:
     """
     with style():
         rows = len(study.algorithms)
+        names, note = figure_names(study.algorithms)
         figure, axes = panels(len(study.maps), 0.55 + 0.25 * rows, sharey=True)
         look = looks(study.algorithms)
         for panel, map_name in zip(axes, study.maps, strict=True):
@@ -108,7 +110,7 @@ def sample_efficiency(study: Study) -> Figure:
                 if runs:
                     _efficiency_bar(panel, row, runs, look[algorithm])
             panel.set_title(map_name)
-            panel.set_yticks(range(rows), study.algorithms)
+            panel.set_yticks(range(rows), [names[algorithm] for algorithm in study.algorithms])
             panel.set_ylim(rows - 0.4, -0.6)
             panel.grid(visible=False, axis="y")
             ends = [run.reach.step for a in study.algorithms for run in study.group(a, map_name)]
@@ -122,7 +124,7 @@ def sample_efficiency(study: Study) -> Figure:
             Line2D([], [], color=GREY, marker="o", linestyle="", label="a run"),
             Line2D([], [], color=GREY, label="a run that ended before", **open_arrow),
         ]
-        draw_key(figure, key)
+        draw_key(figure, key, note)
         return figure
 
 

@@ -15,6 +15,8 @@ from analysis.plot_style import (
     THIN,
     draw_legend,
     draw_threshold,
+    figure_names,
+    fitting,
     looks,
     panels,
     step_axis,
@@ -97,14 +99,18 @@ def improvement(study: Study) -> Figure | None:
     if pairs.empty:
         return None
     with style():
-        figure, (panel,) = panels(1, 0.3 * len(pairs), extra=0.6)
+        names, note = figure_names(study.algorithms)
+        figure, (panel,) = panels(1, (0.4 if note else 0.3) * len(pairs), extra=0.6)
         look = looks(study.algorithms)
         for row, pair in enumerate(pairs.itertuples()):
             own = look[str(pair.a)]
             panel.plot([pair.low, pair.high], [row, row], color=own.colour, linewidth=1.6)
             panel.plot(pair.probability, row, own.marker, color=own.colour, markersize=6)
         panel.axvline(0.5, color=GREY, linewidth=THIN, linestyle=(0, (2, 2)), zorder=0.5)
-        panel.set_yticks(range(len(pairs)), [f"{pair.a} > {pair.b}" for pair in pairs.itertuples()])
+        versus = "\n> " if note else " > "
+        rows = [f"{names[str(pair.a)]}{versus}{names[str(pair.b)]}" for pair in pairs.itertuples()]
+        panel.set_yticks(range(len(pairs)), rows)
+        figure.suptitle(fitting(figure, note), fontsize=8.5)
         panel.set_ylim(len(pairs) - 0.5, -0.5)
         panel.set_xlim(-0.03, 1.03)
         panel.xaxis.set_major_formatter(PercentFormatter(1.0))

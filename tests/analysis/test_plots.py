@@ -8,7 +8,7 @@ from matplotlib import pyplot as plt
 from matplotlib.colors import to_hex
 
 from analysis import pictures, plots, plots_published, plots_suite
-from analysis.plot_style import COLOURS, INK, looks, steps_text
+from analysis.plot_style import COLOURS, INK, figure_names, looks, steps_text
 from analysis.study import gather
 
 
@@ -167,3 +167,18 @@ def test_the_same_data_give_the_same_bytes(make_records, tmp_path):
 
 def test_steps_in_words():
     assert [steps_text(value) for value in (0, 500, 20_000, 1_500_000)] == ["0", "500", "20k", "1.5M"]
+
+
+def test_long_variants_bear_their_values_and_the_note_their_keys():
+    settings = ("batch_size_run=8 critic_lr=0.0003 hidden=[64, 64]", "batch_size_run=16 critic_lr=0.001 hidden=[8]")
+    long = [f"mappo {each}" for each in settings]
+    names, note = figure_names([*long, "amal lr=0.1", "vdn"])
+    short = ["mappo 8/0.0003/[64, 64]", "mappo 16/0.001/[8]", "amal lr=0.1", "vdn"]
+    assert list(names.values()) == short
+    assert note == "mappo batch_size_run/critic_lr/hidden"
+    assert figure_names(["vdn"]) == ({"vdn": "vdn"}, "")
+
+
+def test_variants_of_the_same_values_keep_their_whole_names():
+    names = [f"mappo {key}=0.0003 entropy_coef=0.01 batch_size_run=8" for key in ("lr", "critic_lr")]
+    assert figure_names(names) == ({name: name for name in names}, "")
