@@ -186,12 +186,14 @@ class PPOLearner:
         return value.to(self.device)
 
     def _schedule_lr(self, t_env: int) -> None:
-        if not self.args.lr_linear_decay:
-            return
-        left = max(1.0 - t_env / self.args.t_max, 0.0)
+        """Set the step sizes: lr / (1 + t / lr_decay_steps), and linearly to 0 at t_max, where these are asked for."""
+        decay_steps = getattr(self.args, "lr_decay_steps", 0)
+        share = 1.0 / (1.0 + t_env / decay_steps) if decay_steps else 1.0
+        if self.args.lr_linear_decay:
+            share *= max(1.0 - t_env / self.args.t_max, 0.0)
         for optimiser, lr in self._rates():
             for group in optimiser.param_groups:
-                group["lr"] = lr * left
+                group["lr"] = lr * share
 
     def _rates(self) -> list[tuple[torch.optim.Optimizer, float]]:
         """Every optimizer with its step size at the start."""

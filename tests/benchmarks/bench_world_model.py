@@ -79,7 +79,7 @@ def main() -> None:
             if options.what == "compare":
                 compare(parts)
             elif options.what == "continue":
-                go_on(parts, options.steps, keys)
+                go_on(parts, options.steps)
             else:
                 gradients(parts, options.updates, options.every)
         elif options.what == "fit":
@@ -240,12 +240,9 @@ def gradients(parts: assembly.Parts, updates: int, every: int) -> None:
         print(f"{done:7d} {returns:16.1f} {mean.norm():6.3f} {one:45.2f} {cosine(mean, whole):13.2f}", flush=True)
 
 
-def go_on(parts: assembly.Parts, steps: int, keys: dict[str, Any]) -> None:
+def go_on(parts: assembly.Parts, steps: int) -> None:
     """Train on, and every 1,000 steps print how the averaged policy does in tests and how training's episodes went."""
     learner, runner = parts.learner, parts.runner
-    for name, optimiser in (("lr", learner.agent_optimiser), ("critic_lr", learner.critic_optimiser)):
-        for group in optimiser.param_groups:
-            group["lr"] = keys.get(name, group["lr"])
     first = tested = runner.t_env = parts.buffer.primary_steps_added
     rows: list[dict[str, float]] = []
     tests: list[float] = []
