@@ -8,6 +8,7 @@ docs/algorithms/policy-gradient.md.
 
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -79,7 +80,7 @@ class PPOLearner:
 
     def train(self, batch: EpisodeBatch, t_env: int, episode_num: int) -> None:
         """One MAPPO update on a batch of fresh episodes."""
-        self._schedule_lr(t_env)
+        self._anneal(t_env)
         data = self.data_of(batch)
         logged = self.update(data)
         self._follow()
@@ -185,15 +186,19 @@ class PPOLearner:
     def _tensor(self, value: Tensor) -> Tensor:
         return value.to(self.device)
 
-    def _schedule_lr(self, t_env: int) -> None:
-        """Set the step sizes: lr / (1 + t / lr_decay_steps), and linearly to 0 at t_max, where these are asked for."""
-        decay_steps = getattr(self.args, "lr_decay_steps", 0)
+    def _anneal(self, t_env: int) -> None:
+        """Let the step sizes and the entropy's weight fall as `decay_steps` and `lr_linear_decay` ask for."""
+        decay_steps = getattr(self.args, "decay_steps", 0)
         share = 1.0 / (1.0 + t_env / decay_steps) if decay_steps else 1.0
+        self._weigh_entropy(share)
         if self.args.lr_linear_decay:
             share *= max(1.0 - t_env / self.args.t_max, 0.0)
         for optimiser, lr in self._rates():
             for group in optimiser.param_groups:
                 group["lr"] = lr * share
+
+    def _weigh_entropy(self, share: float) -> None:
+        self.settings = replace(self.settings, entropy_coef=share * self.args.entropy_coef)
 
     def _rates(self) -> list[tuple[torch.optim.Optimizer, float]]:
         """Every optimizer with its step size at the start."""

@@ -146,12 +146,13 @@ def test_the_learning_rate_falls_linearly_where_asked():
     assert learner.agent_optimiser.param_groups[0]["lr"] == pytest.approx(0.75e-3)
 
 
-def test_the_learning_rate_falls_hyperbolically_where_asked():
-    learner = make_learner(lr_decay_steps=500)
+def test_step_sizes_and_the_entropys_weight_fall_hyperbolically_where_asked():
+    learner = make_learner(decay_steps=500)
     for t_env, lr in ((0, 1e-3), (500, 0.5e-3), (1500, 0.25e-3)):
         learner.train(make_batch(), t_env=t_env, episode_num=2)
         rates = [each.param_groups[0]["lr"] for each in (learner.agent_optimiser, learner.critic_optimiser)]
         assert rates == pytest.approx([lr, lr])
+        assert learner.settings.entropy_coef == pytest.approx(learner.args.entropy_coef * lr / 1e-3)
 
 
 def test_training_is_deterministic():
