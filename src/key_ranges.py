@@ -51,7 +51,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "n_step": (0, INFINITY),
     "lr": (0, 10),
     "critic_lr": (0, 10),
-    "decay_steps": (0, INFINITY),
+    "slow_when_winning": (0, INFINITY),
     "distil_lr": (0, 10),
     "distil_epochs": (0, INFINITY),
     "distil_beta": (0, INFINITY),

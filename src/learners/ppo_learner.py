@@ -6,6 +6,7 @@ IPPO, IA2C and MAA2C are this learner with other values of its keys, HAPPO, HATR
 docs/algorithms/policy-gradient.md.
 """
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import replace
@@ -30,6 +31,8 @@ from utils.rl_utils import build_gae_targets, build_nstep_returns
 from utils.seeding import torch_stream
 from utils.value_norm import ValueNorm
 
+NEWEST = 0.1  # weight of the newest batch of episodes in the running win rate
+
 
 class PPOLearner:
     """Trains a controller's policy and a critic of its own on the episodes just collected.
@@ -50,6 +53,7 @@ class PPOLearner:
         self.target_follows: float = getattr(args, "target_update_interval_or_tau", 0.0)
         self.target_critic: Any = deepcopy(self.critic).requires_grad_(False) if self.target_follows else None
         self.n_updates = 0
+        self.win_rate = 0.0  # of training episodes, a running average
         self.reward_scale = RewardScale(args.gamma) if getattr(args, "reward_norm", False) else None
         self.value_norm = ValueNorm(getattr(args, "critic_heads", 1), beta=args.value_norm_beta)
         self.settings = PPOSettings.from_args(args)
@@ -186,10 +190,19 @@ class PPOLearner:
     def _tensor(self, value: Tensor) -> Tensor:
         return value.to(self.device)
 
+    def note_episodes(self, rows: Sequence[dict[str, float]]) -> None:
+        """Hear how the episodes went that the next call of `train` learns from: "battle_won" of each, where it counts
+        battles.
+        """
+        won = [row["battle_won"] for row in rows if "battle_won" in row]
+        if won:
+            self.win_rate += NEWEST * (sum(won) / len(won) - self.win_rate)
+
     def _anneal(self, t_env: int) -> None:
-        """Let the step sizes and the entropy's weight fall as `decay_steps` and `lr_linear_decay` ask for."""
-        decay_steps = getattr(self.args, "decay_steps", 0)
-        share = 1.0 / (1.0 + t_env / decay_steps) if decay_steps else 1.0
+        """Set the step sizes and the entropy's weight: smaller while the team wins (`slow_when_winning`, after Bowling
+        and Veloso's "win or learn fast", 2002), and step sizes that end at 0 (`lr_linear_decay`).
+        """
+        share = 1.0 / (1.0 + getattr(self.args, "slow_when_winning", 0.0) * self.win_rate)
         self._weigh_entropy(share)
         if self.args.lr_linear_decay:
             share *= max(1.0 - t_env / self.args.t_max, 0.0)
@@ -267,7 +280,7 @@ class PPOLearner:
     def state_dict(self) -> dict[str, Any]:
         """All that the next update depends on, but the controller."""
         state: dict[str, Any] = {name: part.state_dict() for name, part in self._stored().items()}
-        counters = {"last_logged": self.last_logged, "n_updates": self.n_updates}
+        counters = {"last_logged": self.last_logged, "n_updates": self.n_updates, "win_rate": self.win_rate}
         return {**state, "generator": self.trainer.generator.get_state(), **counters}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -277,6 +290,7 @@ class PPOLearner:
         self.trainer.generator.set_state(state["generator"].cpu())
         self.last_logged = int(state["last_logged"])
         self.n_updates = int(state["n_updates"])
+        self.win_rate = float(state["win_rate"])
 
 
 def adam(parameters: Any, lr: float, args: SimpleNamespace) -> Adam:

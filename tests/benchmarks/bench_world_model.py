@@ -250,6 +250,7 @@ def go_on(parts: assembly.Parts, steps: int) -> None:
     while tested - first < steps:
         batch = runner.run(test_mode=False)
         rows += runner.last_episodes
+        learner.note_episodes(runner.last_episodes)
         parts.buffer.insert_episode_batch(batch)
         learner.train(batch, runner.t_env, 0)
         if runner.t_env - tested < 1000:

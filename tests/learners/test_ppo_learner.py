@@ -146,13 +146,22 @@ def test_the_learning_rate_falls_linearly_where_asked():
     assert learner.agent_optimiser.param_groups[0]["lr"] == pytest.approx(0.75e-3)
 
 
-def test_step_sizes_and_the_entropys_weight_fall_hyperbolically_where_asked():
-    learner = make_learner(decay_steps=500)
-    for t_env, lr in ((0, 1e-3), (500, 0.5e-3), (1500, 0.25e-3)):
-        learner.train(make_batch(), t_env=t_env, episode_num=2)
+def test_a_team_that_wins_learns_in_smaller_steps_where_asked():
+    learner, steady = make_learner(slow_when_winning=3.0), make_learner()
+    won, lost, none = [{"battle_won": 1.0}] * 2, [{"battle_won": 0.0}] * 2, [{"return": 1.0}]
+    for rows, win_rate in ((won, 0.1), (lost, 0.09), (none, 0.09), (won, 0.181)):
+        for each in (learner, steady):
+            each.note_episodes(rows)
+            each.train(make_batch(), t_env=10, episode_num=2)
+        share = 1 / (1 + 3 * win_rate)
         rates = [each.param_groups[0]["lr"] for each in (learner.agent_optimiser, learner.critic_optimiser)]
-        assert rates == pytest.approx([lr, lr])
-        assert learner.settings.entropy_coef == pytest.approx(learner.args.entropy_coef * lr / 1e-3)
+        assert rates == pytest.approx([share * 1e-3] * 2)
+        assert learner.settings.entropy_coef == pytest.approx(share * learner.args.entropy_coef)
+        assert steady.agent_optimiser.param_groups[0]["lr"] == 1e-3
+        assert steady.settings.entropy_coef == learner.args.entropy_coef
+    resumed = make_learner(slow_when_winning=3.0)
+    resumed.load_state_dict(learner.state_dict())
+    assert resumed.win_rate == learner.win_rate
 
 
 def test_training_is_deterministic():
