@@ -51,7 +51,6 @@ RANGES: dict[str, tuple[float, float]] = {
     "n_step": (0, INFINITY),
     "lr": (0, 10),
     "critic_lr": (0, 10),
-    "slow_when_winning": (0, INFINITY),
     "distil_lr": (0, 10),
     "distil_epochs": (0, INFINITY),
     "distil_beta": (0, INFINITY),

@@ -89,7 +89,7 @@ class AMALLearner(PPOLearner):
     def train(self, batch: EpisodeBatch, t_env: int, episode_num: int) -> None:
         """Learn from the fresh episodes `batch`, which the buffer holds already."""
         assert self.buffer is not None, "attach_buffer comes first"
-        self._anneal(t_env)
+        self._schedule_lr(t_env)
         logged = self.world_model.train(self.buffer)
         if self.shadow is not None:
             self.shadow.train(self.buffer)
@@ -103,11 +103,6 @@ class AMALLearner(PPOLearner):
         if self._log_is_due(t_env):
             self._log_round(logged, t_env)
             self.last_logged = t_env
-
-    def _weigh_entropy(self, share: float) -> None:
-        super()._weigh_entropy(share)
-        weight = share * self.args.imagined_entropy_coef
-        self.imagined_settings = replace(self.imagined_settings, entropy_coef=weight)
 
     def _log_is_due(self, t_env: int) -> bool:
         return t_env - self.last_logged >= self.args.learner_log_interval

@@ -6,10 +6,8 @@ IPPO, IA2C and MAA2C are this learner with other values of its keys, HAPPO, HATR
 docs/algorithms/policy-gradient.md.
 """
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -31,8 +29,6 @@ from utils.rl_utils import build_gae_targets, build_nstep_returns
 from utils.seeding import torch_stream
 from utils.value_norm import ValueNorm
 
-NEWEST = 0.1  # weight of the newest batch of episodes in the running win rate
-
 
 class PPOLearner:
     """Trains a controller's policy and a critic of its own on the episodes just collected.
@@ -53,7 +49,6 @@ class PPOLearner:
         self.target_follows: float = getattr(args, "target_update_interval_or_tau", 0.0)
         self.target_critic: Any = deepcopy(self.critic).requires_grad_(False) if self.target_follows else None
         self.n_updates = 0
-        self.win_rate = 0.0  # of training episodes, a running average
         self.reward_scale = RewardScale(args.gamma) if getattr(args, "reward_norm", False) else None
         self.value_norm = ValueNorm(getattr(args, "critic_heads", 1), beta=args.value_norm_beta)
         self.settings = PPOSettings.from_args(args)
@@ -84,7 +79,7 @@ class PPOLearner:
 
     def train(self, batch: EpisodeBatch, t_env: int, episode_num: int) -> None:
         """One MAPPO update on a batch of fresh episodes."""
-        self._anneal(t_env)
+        self._schedule_lr(t_env)
         data = self.data_of(batch)
         logged = self.update(data)
         self._follow()
@@ -190,28 +185,13 @@ class PPOLearner:
     def _tensor(self, value: Tensor) -> Tensor:
         return value.to(self.device)
 
-    def note_episodes(self, rows: Sequence[dict[str, float]]) -> None:
-        """Hear how the episodes went that the next call of `train` learns from: "battle_won" of each, where it counts
-        battles.
-        """
-        won = [row["battle_won"] for row in rows if "battle_won" in row]
-        if won:
-            self.win_rate += NEWEST * (sum(won) / len(won) - self.win_rate)
-
-    def _anneal(self, t_env: int) -> None:
-        """Set the step sizes and the entropy's weight: smaller while the team wins (`slow_when_winning`, after Bowling
-        and Veloso's "win or learn fast", 2002), and step sizes that end at 0 (`lr_linear_decay`).
-        """
-        share = 1.0 / (1.0 + getattr(self.args, "slow_when_winning", 0.0) * self.win_rate)
-        self._weigh_entropy(share)
-        if self.args.lr_linear_decay:
-            share *= max(1.0 - t_env / self.args.t_max, 0.0)
+    def _schedule_lr(self, t_env: int) -> None:
+        if not self.args.lr_linear_decay:
+            return
+        left = max(1.0 - t_env / self.args.t_max, 0.0)
         for optimiser, lr in self._rates():
             for group in optimiser.param_groups:
-                group["lr"] = lr * share
-
-    def _weigh_entropy(self, share: float) -> None:
-        self.settings = replace(self.settings, entropy_coef=share * self.args.entropy_coef)
+                group["lr"] = lr * left
 
     def _rates(self) -> list[tuple[torch.optim.Optimizer, float]]:
         """Every optimizer with its step size at the start."""
@@ -280,7 +260,7 @@ class PPOLearner:
     def state_dict(self) -> dict[str, Any]:
         """All that the next update depends on, but the controller."""
         state: dict[str, Any] = {name: part.state_dict() for name, part in self._stored().items()}
-        counters = {"last_logged": self.last_logged, "n_updates": self.n_updates, "win_rate": self.win_rate}
+        counters = {"last_logged": self.last_logged, "n_updates": self.n_updates}
         return {**state, "generator": self.trainer.generator.get_state(), **counters}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -290,7 +270,6 @@ class PPOLearner:
         self.trainer.generator.set_state(state["generator"].cpu())
         self.last_logged = int(state["last_logged"])
         self.n_updates = int(state["n_updates"])
-        self.win_rate = float(state["win_rate"])
 
 
 def adam(parameters: Any, lr: float, args: SimpleNamespace) -> Adam:

@@ -104,8 +104,6 @@ class Trainer:
         args = self.args
         with torch.no_grad():
             batch = self.runner.run(test_mode=False)
-        if hasattr(self.learner, "note_episodes"):
-            self.learner.note_episodes(self.runner.last_episodes)
         self.learn(batch)
         if (self.t_env - self.last_test) / args.test_interval >= 1.0:
             self._test()

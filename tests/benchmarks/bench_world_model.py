@@ -79,7 +79,7 @@ def main() -> None:
             if options.what == "compare":
                 compare(parts)
             elif options.what == "continue":
-                go_on(parts, options.steps)
+                go_on(parts, options.steps, keys)
             else:
                 gradients(parts, options.updates, options.every)
         elif options.what == "fit":
@@ -240,9 +240,12 @@ def gradients(parts: assembly.Parts, updates: int, every: int) -> None:
         print(f"{done:7d} {returns:16.1f} {mean.norm():6.3f} {one:45.2f} {cosine(mean, whole):13.2f}", flush=True)
 
 
-def go_on(parts: assembly.Parts, steps: int) -> None:
+def go_on(parts: assembly.Parts, steps: int, keys: dict[str, Any]) -> None:
     """Train on, and every 1,000 steps print how the averaged policy does in tests and how training's episodes went."""
     learner, runner = parts.learner, parts.runner
+    for name, optimiser in (("lr", learner.agent_optimiser), ("critic_lr", learner.critic_optimiser)):
+        for group in optimiser.param_groups:
+            group["lr"] = keys.get(name, group["lr"])
     first = tested = runner.t_env = parts.buffer.primary_steps_added
     rows: list[dict[str, float]] = []
     tests: list[float] = []
@@ -250,7 +253,6 @@ def go_on(parts: assembly.Parts, steps: int) -> None:
     while tested - first < steps:
         batch = runner.run(test_mode=False)
         rows += runner.last_episodes
-        learner.note_episodes(runner.last_episodes)
         parts.buffer.insert_episode_batch(batch)
         learner.train(batch, runner.t_env, 0)
         if runner.t_env - tested < 1000:

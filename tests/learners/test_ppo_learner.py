@@ -146,24 +146,6 @@ def test_the_learning_rate_falls_linearly_where_asked():
     assert learner.agent_optimiser.param_groups[0]["lr"] == pytest.approx(0.75e-3)
 
 
-def test_a_team_that_wins_learns_in_smaller_steps_where_asked():
-    learner, steady = make_learner(slow_when_winning=3.0), make_learner()
-    won, lost, none = [{"battle_won": 1.0}] * 2, [{"battle_won": 0.0}] * 2, [{"return": 1.0}]
-    for rows, win_rate in ((won, 0.1), (lost, 0.09), (none, 0.09), (won, 0.181)):
-        for each in (learner, steady):
-            each.note_episodes(rows)
-            each.train(make_batch(), t_env=10, episode_num=2)
-        share = 1 / (1 + 3 * win_rate)
-        rates = [each.param_groups[0]["lr"] for each in (learner.agent_optimiser, learner.critic_optimiser)]
-        assert rates == pytest.approx([share * 1e-3] * 2)
-        assert learner.settings.entropy_coef == pytest.approx(share * learner.args.entropy_coef)
-        assert steady.agent_optimiser.param_groups[0]["lr"] == 1e-3
-        assert steady.settings.entropy_coef == learner.args.entropy_coef
-    resumed = make_learner(slow_when_winning=3.0)
-    resumed.load_state_dict(learner.state_dict())
-    assert resumed.win_rate == learner.win_rate
-
-
 def test_training_is_deterministic():
     results = []
     for _ in range(2):
