@@ -33,7 +33,7 @@ WIDTH = 7.0  # inches: the text width of an A4 or letter page
 THIN = 0.8
 CHARACTER = 0.066  # inches that a character of a key takes at most
 KEY_ROW = 0.19  # inches that a row of the key takes
-LONG_NAME = 40  # characters from which on figures cut a variant's name down to its values
+LONG_NAME = 40  # characters of a variant's name from which on figures show its values alone
 MANY_PANELS = 12
 
 SETTINGS: dict[str, Any] = {
@@ -197,7 +197,5 @@ def draw_key(figure: Figure, handles: list[Any], note: str = "") -> None:
 
 
 def fitting(figure: Figure, text: str) -> str:
-    """A text in as many lines as a figure's width asks for, broken after spaces and slashes."""
-    spaced = text.replace("/", "/\N{ZERO WIDTH SPACE} ")
-    filled = textwrap.fill(spaced, int(figure.get_figwidth() / CHARACTER), break_on_hyphens=False)
-    return filled.replace("\N{ZERO WIDTH SPACE} ", "").replace("\N{ZERO WIDTH SPACE}", "")
+    """A text in as many lines as a figure's width asks for, with room around its slashes to break at."""
+    return textwrap.fill(text.replace("/", " / "), int(figure.get_figwidth() / CHARACTER), break_on_hyphens=False)

@@ -110,7 +110,8 @@ def improvement(study: Study) -> Figure | None:
         versus = "\n> " if note else " > "
         rows = [f"{names[str(pair.a)]}{versus}{names[str(pair.b)]}" for pair in pairs.itertuples()]
         panel.set_yticks(range(len(pairs)), rows)
-        figure.suptitle(fitting(figure, note), fontsize=8.5)
+        if note:
+            figure.suptitle(fitting(figure, note), fontsize=8.5)
         panel.set_ylim(len(pairs) - 0.5, -0.5)
         panel.set_xlim(-0.03, 1.03)
         panel.xaxis.set_major_formatter(PercentFormatter(1.0))

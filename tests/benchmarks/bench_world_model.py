@@ -243,6 +243,7 @@ def gradients(parts: assembly.Parts, updates: int, every: int) -> None:
 def go_on(parts: assembly.Parts, steps: int, keys: dict[str, Any]) -> None:
     """Train on, and every 1,000 steps print how the averaged policy does in tests and how training's episodes went."""
     learner, runner = parts.learner, parts.runner
+    # the optimizers that were loaded brought their own step sizes
     for name, optimiser in (("lr", learner.agent_optimiser), ("critic_lr", learner.critic_optimiser)):
         for group in optimiser.param_groups:
             group["lr"] = keys.get(name, group["lr"])
@@ -281,7 +282,7 @@ def episodes(runner: Any, test_mode: bool) -> list[dict[str, float]]:
 
 def mean_of(rows: list[dict[str, float]], name: str) -> float:
     """Mean of a number over episodes."""
-    return sum(row.get(name, 0.0) for row in rows) / len(rows)
+    return sum(row[name] for row in rows) / len(rows)
 
 
 if __name__ == "__main__":
