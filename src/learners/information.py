@@ -24,7 +24,12 @@ class InformationTerm:
     def __init__(self, args: SimpleNamespace, model: WorldModel, mac: Any, generator: torch.Generator) -> None:
         self.model, self.mac, self.generator = model, mac, generator
         self.n_samples = args.information_samples
-        self.bonus = InformationBonus(args.information_estimator, args.lambda_info, args.information_anneal_share)
+        self.bonus = InformationBonus(
+            args.information_estimator,
+            args.lambda_info,
+            args.information_anneal_share,
+            centred=args.information_centred,
+        )
         self.alternatives = PolicyAlternatives(
             args.mi_policy_samples, args.mi_policies, args.mi_noise_scale, args.mi_policy_refresh, generator=generator
         )

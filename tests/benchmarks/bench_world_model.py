@@ -218,15 +218,18 @@ def gradients(parts: assembly.Parts, updates: int, every: int) -> None:
     def cosine(first: Tensor, second: Tensor) -> float:
         return float(torch.nn.functional.cosine_similarity(first, second, dim=0))
 
+    def with_the_others(parts: list[Tensor], mean: Tensor) -> float:
+        return sum(cosine(one, mean - one / len(parts)) for one in parts) / len(parts)
+
     memory = learner.mac.agent.trunk.rnn_size
     real = [
         gradient(segments_of(parts.runner.run(test_mode=False), learner.device, memory, learner.critic))
         for _ in range(GRADIENTS)
     ]
     whole = torch.stack(real).mean(0)
-    alone = sum(cosine(one, whole - one / GRADIENTS) for one in real) / GRADIENTS
+    alone = with_the_others(real, whole)
     print(f"real: norm {whole.norm():.3f}; cosine of {EPISODES} episodes with all others {alone:.2f}")
-    print("updates  imagined return  norm  cosine with the real gradient: of one batch, of the mean")
+    print("updates  imagined return  norm  cosine with the others of one batch; with the real gradient: one, the mean")
     for done in range(0, updates + 1, every):
         for _ in range(every if done else 0):
             learner.world_model.update(learner.world_model._draw(parts.buffer))
@@ -237,7 +240,8 @@ def gradients(parts: assembly.Parts, updates: int, every: int) -> None:
         imagined = [gradient(rollout) for rollout in rollouts]
         mean = torch.stack(imagined).mean(0)
         one = sum(cosine(each, whole) for each in imagined) / GRADIENTS
-        print(f"{done:7d} {returns:16.1f} {mean.norm():6.3f} {one:45.2f} {cosine(mean, whole):13.2f}", flush=True)
+        words = f"{with_the_others(imagined, mean):35.2f} {one:30.2f} {cosine(mean, whole):9.2f}"
+        print(f"{done:7d} {returns:16.1f} {mean.norm():6.3f} {words}", flush=True)
 
 
 def go_on(parts: assembly.Parts, steps: int, keys: dict[str, Any]) -> None:

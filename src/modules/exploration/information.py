@@ -153,7 +153,7 @@ class RunningStd:
 
 
 class InformationBonus:
-    """The intrinsic reward: lambda * information / its running standard deviation.
+    """The intrinsic reward: lambda * information / its running standard deviation, with or without its mean.
 
     :param estimator: "mixture" or "ensemble".
     :param weight: lambda at the start of training (the paper's lambda_info, 0.3).
@@ -161,6 +161,8 @@ class InformationBonus:
     :param decay: memory of the normaliser, see `RunningStd`. With 1, an ensemble's bonus fades with its disagreement.
     :param clip: largest magnitude of the normalised information. It matters while the deviation is still near 0.
     :param std_floor: smallest divisor.
+    :param centred: whether the mean over the batch is taken off. Information is positive on average: as it is, it pays
+        for every step that an episode lasts, and which of the steps were given a bonus is noise.
     """
 
     def __init__(
@@ -171,6 +173,7 @@ class InformationBonus:
         decay: float = 1.0,
         clip: float = 5.0,
         std_floor: float = 1e-4,
+        centred: bool = False,
     ) -> None:
         if estimator not in ESTIMATORS:
             raise ValueError(f'there is no information estimator "{estimator}"; choose one of {", ".join(ESTIMATORS)}')
@@ -181,6 +184,7 @@ class InformationBonus:
         self.anneal_share = anneal_share
         self.clip = clip
         self.std_floor = std_floor
+        self.centred = centred
         self.normaliser = RunningStd(decay)
         self._stats: dict[str, float] = {}
 
@@ -206,7 +210,8 @@ class InformationBonus:
         seen = information[mask]
         if update:
             self.normaliser.update(seen)
-        normalised = (information / max(self.normaliser.std, self.std_floor)).clamp(-self.clip, self.clip)
+        zero = seen.mean() if self.centred and seen.numel() else 0.0
+        normalised = ((information - zero) / max(self.normaliser.std, self.std_floor)).clamp(-self.clip, self.clip)
         bonus = torch.where(mask, self.coefficient(progress) * normalised, torch.zeros_like(information))
         if seen.numel():
             self._stats = {

@@ -216,6 +216,16 @@ def test_bonus_is_lambda_times_information_in_running_deviations() -> None:
     assert bonus.stats()["information_lambda"] == pytest.approx(0.24)
 
 
+def test_centred_bonus_says_how_much_more_than_the_average_step_of_the_batch() -> None:
+    information = torch.tensor([[0.1, 0.3], [0.5, 9e9]])
+    mask = torch.tensor([[True, True], [True, False]])
+    plain, centred = InformationBonus(), InformationBonus(centred=True)
+    expected = plain(information, 0.0, mask) - plain(torch.full_like(information, 0.3), 0.0, mask, update=False)
+    torch.testing.assert_close(centred(information, 0.0, mask), expected)
+    assert torch.equal(centred(torch.full((4,), 0.7), 0.0), torch.zeros(4))  # every step alike: nothing to seek
+    assert torch.equal(centred(information, 0.0, torch.zeros_like(mask)), torch.zeros_like(information))
+
+
 def test_lambda_falls_linearly_to_0() -> None:
     bonus = InformationBonus(weight=0.4, anneal_share=0.5)
     assert [bonus.coefficient(p) for p in (0.0, 0.25, 0.5, 0.9)] == pytest.approx([0.4, 0.2, 0.0, 0.0])
