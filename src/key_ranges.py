@@ -124,6 +124,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "imagination_latest_steps": (0, INFINITY),
     "imagination_horizon": (1, INFINITY),
     "imagination_max_error": (0, INFINITY),
+    "gradient_surgery": (0, 0.99),
     "imagined_epochs": (1, INFINITY),
     "imagined_mini_batches": (1, INFINITY),
     "imagined_entropy_coef": (0, INFINITY),

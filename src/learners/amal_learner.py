@@ -63,6 +63,7 @@ class AMALLearner(PPOLearner):
         self.past: deque[Segments] = deque(maxlen=args.reuse_batches)
         self.metrics_generator = torch_stream(seed, "evaluation", 1)
         self.buffer: AsymmetricBuffer | None = None
+        self.real_gradient: Tensor | None = None
         self.rounds = 0
         self.horizon: int = args.imagination_horizon
 
@@ -108,8 +109,16 @@ class AMALLearner(PPOLearner):
         return t_env - self.last_logged >= self.args.learner_log_interval
 
     def _learn_from_real(self, fresh: Segments) -> dict[str, float]:
-        """PPO on the fresh episodes and, weighted for what has changed since, on those of `reuse_batches` calls."""
+        """PPO on the fresh episodes and, weighted for what has changed since, on those of `reuse_batches` calls.
+
+        Keeps the fresh ones' gradient, a running average over the rounds, for what imagination may not go against.
+        """
         data = self._ppo_data(fresh, on_policy=True)
+        memory = self.args.gradient_surgery
+        if memory:
+            gradient = self.trainer.policy_gradient(data, self.settings)
+            old = gradient if self.real_gradient is None else self.real_gradient
+            self.real_gradient = torch.lerp(gradient, old, memory)
         parts = [data, *(self._ppo_data(segments, on_policy=False) for segments in self.past)]
         if self.past.maxlen:
             self.past.append(replace(fresh, behaviour_log_probs=data.old_log_probs))
@@ -143,7 +152,7 @@ class AMALLearner(PPOLearner):
             parts = [self._ppo_data(self._informed(own, t_env), on_policy=True)]
             if theirs is not None:
                 parts.append(self._ppo_data(self._informed(theirs.clamped_to(limits), t_env), on_policy=False))
-            stats = self.trainer.update(PPOData.cat(parts), self.imagined_settings)
+            stats = self.trainer.update(PPOData.cat(parts), self.imagined_settings, self.real_gradient)
             logged = {f"imagined_{name}": value for name, value in stats.items()}
             logged["imagined_return_mean"] = float((own.reward * own.mask).sum() / own.n_segments)
         if len(parts) == 2 and self._log_is_due(t_env):
@@ -276,6 +285,7 @@ class AMALLearner(PPOLearner):
             "information": self.information.state_dict(),
             "imagination": self.imagination.generator.get_state(),
             "metrics": self.metrics_generator.get_state(),
+            "real_gradient": self.real_gradient,
             "rounds": self.rounds,
             "horizon": self.horizon,
             "past": [segments.as_dict() for segments in self.past],
@@ -292,6 +302,8 @@ class AMALLearner(PPOLearner):
         self.information.load_state_dict(state["information"])
         self.imagination.generator.set_state(state["imagination"].cpu())
         self.metrics_generator.set_state(state["metrics"].cpu())
+        gradient = state["real_gradient"]
+        self.real_gradient = None if gradient is None else gradient.to(self.device)
         self.rounds, self.horizon = state["rounds"], state["horizon"]
         self.past.clear()
         self.past.extend(Segments(**tensors).to(self.device) for tensors in state["past"])

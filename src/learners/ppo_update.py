@@ -117,10 +117,11 @@ class PPOTrainer:
         network = self.critic if critic is None else critic
         return packing.unpack(run_packed(network, packing.pack(inputs), packing, packing.start(hidden)), mask.shape)
 
-    def update(self, data: PPOData, settings: PPOSettings) -> dict[str, float]:
+    def update(self, data: PPOData, settings: PPOSettings, guide: Tensor | None = None) -> dict[str, float]:
         """Train for the epochs of `settings`; returns what there is to log, as means over the gradient steps.
 
-        In each epoch the policy and the critic make a step on every mini-batch, as long as their epochs last.
+        In each epoch the policy and the critic make a step on every mini-batch, as long as their epochs last. No step
+        of the policy's goes against `guide` [P], a gradient such as `policy_gradient` gives (`remove_conflict`).
         """
         if settings.mini_batches > data.n_sequences:
             raise ValueError(f"mini_batches is {settings.mini_batches}, but the batch has {data.n_sequences} episodes")
@@ -137,7 +138,7 @@ class PPOTrainer:
                     value_parts = [ValueRows.of(data, targets, part) for part in parts]
                 steps = []
                 if epoch < settings.epochs:
-                    steps.append((self._policy_step(policy_parts, data, settings), settings.epochs))
+                    steps.append((self._policy_step(policy_parts, data, settings, guide), settings.epochs))
                 if epoch < value_epochs:
                     steps.append((self._value_step(value_parts, settings), value_epochs))
                 for logged, epochs in steps:
@@ -157,8 +158,7 @@ class PPOTrainer:
         log_probs = self.log_distributions(rows, data).gather(1, rows.actions.unsqueeze(1)).squeeze(1)
         objective, _ = clipped_surrogate(log_probs, rows.old_log_probs, rows.advantages, settings.eps_clip)
         loss = -(objective * rows.weights).sum() / max(rows.n_counted, 1)
-        parameters = [p for group in self.actor_optimizer.param_groups for p in group["params"]]
-        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+        gradients = torch.autograd.grad(loss, _parameters(self.actor_optimizer), allow_unused=True)
         return torch.cat([g.flatten() for g in gradients if g is not None])
 
     def mini_batches(self, data: PPOData, settings: PPOSettings) -> list[tuple[Tensor, ...]]:
@@ -169,7 +169,9 @@ class PPOTrainer:
         batches = order.to(data.actions.device).tensor_split(settings.mini_batches)
         return [batch.tensor_split(min(settings.accumulate_gradients, len(batch))) for batch in batches]
 
-    def _policy_step(self, parts: list[PolicyRows], data: PPOData, settings: PPOSettings) -> dict[str, Tensor]:
+    def _policy_step(
+        self, parts: list[PolicyRows], data: PPOData, settings: PPOSettings, guide: Tensor | None
+    ) -> dict[str, Tensor]:
         """One gradient step of the actor; the parts' gradients add up to that of the whole."""
         n_counted = max(sum(part.n_counted for part in parts), 1)
         logged: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=data.actions.device))
@@ -191,6 +193,8 @@ class PPOTrainer:
                 logged["ratio"] += (ratio * rows.weights).sum() / n_counted
                 logged["pi_max"] += (all_log_probs.amax(dim=-1).exp() * rows.weights).sum() / n_counted
                 logged["clip_fraction"] += clipped.sum() / n_counted
+        if guide is not None:
+            logged["conflict"] = remove_conflict(_parameters(self.actor_optimizer), guide)
         logged["agent_grad_norm"] = apply_gradients(self.actor_optimizer, settings.grad_norm_clip)
         return logged
 
@@ -232,7 +236,26 @@ class PPOTrainer:
 
 def apply_gradients(optimizer: torch.optim.Optimizer, max_norm: float) -> Tensor:
     """Clip the gradients to a joint norm, step, and return the norm before clipping."""
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    norm = nn.utils.clip_grad_norm_(parameters, max_norm)
+    norm = nn.utils.clip_grad_norm_(_parameters(optimizer), max_norm)
     optimizer.step()
     return norm
+
+
+def remove_conflict(parameters: list[nn.Parameter], guide: Tensor) -> Tensor:
+    """Take off the gradients of `parameters` what points against `guide` [P]; returns 1 if anything did, else 0.
+
+    Gradient surgery (Yu et al. 2020) with one side that never yields. Parameters without a gradient have no place in P.
+    """
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    if not gradients:
+        return guide.new_zeros(())
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    along = (flat @ guide).clamp_max(0.0) / guide.square().sum().clamp_min(torch.finfo(guide.dtype).tiny)
+    excess = (along * guide).split([gradient.numel() for gradient in gradients])
+    for gradient, part in zip(gradients, excess, strict=True):
+        gradient.sub_(part.view_as(gradient))
+    return (along < 0).float()
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    return [p for group in optimizer.param_groups for p in group["params"]]

@@ -28,6 +28,7 @@ SMALL = {
     "imagination_rollouts": 12,
     "imagination_horizon": 5,
     "imagination_initial_share": 0.5,
+    "gradient_surgery": 0.8,
     "information_samples": 20,
     "mi_policy_samples": 6,
     "num_auxiliary_agents": 4,

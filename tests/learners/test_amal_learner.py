@@ -62,6 +62,19 @@ def test_an_untrusted_model_shortens_the_rollouts(build):
     assert theirs.mask.shape[1] == 5, "stored rollouts keep one length"
 
 
+def test_imagined_steps_heed_the_average_of_the_real_gradients(build):
+    with_it, without = build(gradient_surgery=0.5), build(gradient_surgery=0.0)
+    for parts in (with_it, without):
+        run_rounds(parts, 1)
+    first = with_it.learner.real_gradient
+    assert first.norm() > 0 and without.learner.real_gradient is None
+    seen = []
+    compute = with_it.learner.trainer.policy_gradient
+    with_it.learner.trainer.policy_gradient = lambda *args: seen.append(compute(*args)) or seen[-1]
+    run_rounds(with_it, 1)
+    assert torch.allclose(with_it.learner.real_gradient, 0.5 * first + 0.5 * seen[0], atol=1e-7)
+
+
 def test_earlier_batches_count_with_the_policy_that_played_them(build):
     parts = build(reuse_batches=2, imagination_updates=0, num_auxiliary_agents=0, mi_policies="noise")
     run_rounds(parts, 4)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from learners.ppo_data import PPOData
-from learners.ppo_update import PPOSettings, PPOTrainer
+from learners.ppo_update import PPOSettings, PPOTrainer, remove_conflict
 from modules.agents.ppo_rnn_agent import PPORNNAgent
 from modules.agents.rnn_agent import RNNAgent
 from modules.recurrent_trunk import RecurrentTrunk, orthogonal_linear
@@ -103,6 +103,33 @@ def test_the_loss_falls_over_epochs(data):
     last = trainer.update(data, replace(SETTINGS, epochs=20))
     assert last["pg_loss"] < first["pg_loss"]
     assert last["critic_loss"] < first["critic_loss"]
+
+
+def test_surgery_takes_off_what_opposes_the_guide_and_nothing_else():
+    first, unused, second = (nn.Parameter(torch.zeros(n)) for n in (2, 3, 1))
+    guide = torch.tensor([3.0, 0.0, 4.0])
+    first.grad, second.grad = torch.tensor([-5.0, 7.0]), torch.tensor([0.0])
+    assert remove_conflict([first, unused, second], guide) == 1  # -15 / 25 of the guide is taken off
+    torch.testing.assert_close(torch.cat([first.grad, second.grad]), torch.tensor([-3.2, 7.0, 2.4]))
+    agreeing = torch.cat([first.grad, second.grad]) + guide
+    first.grad, second.grad = agreeing[:2].clone(), agreeing[2:].clone()
+    assert remove_conflict([first, unused, second], guide) == 0
+    assert torch.equal(torch.cat([first.grad, second.grad]), agreeing)
+
+
+def test_a_policy_does_not_move_against_its_guide(data):
+    settings = replace(SETTINGS, epochs=1, mini_batches=1, entropy_coef=0.0)
+    moved = []
+    for sign in (None, 1.0, -1.0):
+        trainer = make_trainer()
+        guide = None if sign is None else sign * trainer.policy_gradient(data, settings)
+        before = torch.cat([p.detach().flatten().clone() for p in trainer.actor.parameters()])
+        logged = trainer.update(data, settings, guide)
+        assert logged.get("conflict") == (None if sign is None else float(sign < 0))
+        moved.append(torch.cat([p.detach().flatten() for p in trainer.actor.parameters()]) - before)
+    assert torch.equal(moved[0], moved[1]) and moved[0].abs().max() > 1e-4
+    # what is left is rounding, 1e-7 of the gradient, of which Adam's epsilon makes little
+    assert moved[2].abs().max() < 0.1 * moved[0].abs().max()
 
 
 def test_what_lies_behind_the_masks_changes_nothing(data):
