@@ -71,8 +71,14 @@ def test_imagined_steps_heed_the_average_of_the_real_gradients(build):
     seen = []
     compute = with_it.learner.trainer.policy_gradient
     with_it.learner.trainer.policy_gradient = lambda *args: seen.append(compute(*args)) or seen[-1]
+    guides = []
+    update = with_it.learner.trainer.update
+    with_it.learner.trainer.update = lambda *args: guides.append(args[2:]) or update(*args)
     run_rounds(with_it, 1)
-    assert torch.allclose(with_it.learner.real_gradient, 0.5 * first + 0.5 * seen[0], atol=1e-7)
+    average = with_it.learner.real_gradient
+    assert torch.allclose(average, 0.5 * first + 0.5 * seen[0], atol=1e-7)
+    assert guides[0] == () and len(guides) > 1, "real updates are not guided, and imagined ones followed"
+    assert all(guide is average for (guide,) in guides[1:])
 
 
 def test_earlier_batches_count_with_the_policy_that_played_them(build):
