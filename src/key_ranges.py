@@ -62,6 +62,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "value_epochs": (1, INFINITY),
     "eps_clip": (1e-6, INFINITY),
     "entropy_coef": (0, INFINITY),
+    "policy_floor": (0, 0.1),
     "huber_delta": (0, INFINITY),
     "value_loss_coef": (0, INFINITY),
     "value_norm_beta": (0, 0.999999),

@@ -1,5 +1,7 @@
 """The terms of PPO's losses, sample by sample and free of state."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -13,6 +15,16 @@ def masked_log_softmax(logits: Tensor, illegal: Tensor) -> Tensor:
 def policy_entropy(log_probs: Tensor, illegal: Tensor) -> Tensor:
     """Entropy [...] in nats of masked distributions given as log-probabilities [..., A]."""
     return -(log_probs.exp() * log_probs.masked_fill(illegal, 0.0)).sum(dim=-1)
+
+
+def floor_shortfall(log_probs: Tensor, illegal: Tensor, floor: float) -> Tensor:
+    """Mean over the legal actions of log(floor / p) where p < floor, [...] in nats.
+
+    The log-barrier of Agarwal et al. 2021 (arXiv 1908.00261, section 5), below one probability only. Its gradient does
+    not fade as p goes to 0, as the entropy's does: an action that was given up can come back.
+    """
+    short = (math.log(floor) - log_probs).clamp_min(0.0).masked_fill(illegal, 0.0)
+    return short.sum(dim=-1) / (~illegal).sum(dim=-1)
 
 
 def kl_divergence(log_probs: Tensor, new_log_probs: Tensor, illegal: Tensor) -> Tensor:

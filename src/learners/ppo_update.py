@@ -14,8 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from learners.ppo_data import PolicyRows, PPOData, ValueRows
-from learners.ppo_losses import clipped_surrogate, masked_log_softmax, policy_entropy, value_loss
+from learners.ppo_losses import clipped_surrogate, floor_shortfall, masked_log_softmax, policy_entropy, value_loss
 from learners.sequences import Packing, packs, run_packed
+
+FLOOR_WEIGHT = 0.1
+"""Of the shortfall. Among n actions, one at the floor f whose normalised advantage is A is pushed down with f |A|, and up
+with FLOOR_WEIGHT / n, which is more for every f and A that make sense."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,7 @@ class PPOSettings:
     """What one update does. config/algs/mappo.yaml says what the values mean and which range is sensible.
 
     value_epochs: the critic's passes, None for as many as the policy's.
+    policy_floor: probability below which no legal action is to fall; 0 for none.
     """
 
     epochs: int
@@ -35,6 +40,7 @@ class PPOSettings:
     grad_norm_clip: float
     accumulate_gradients: int
     value_epochs: int | None = None
+    policy_floor: float = 0.0
 
     @classmethod
     def from_args(cls, args: SimpleNamespace) -> "PPOSettings":
@@ -50,6 +56,7 @@ class PPOSettings:
             grad_norm_clip=args.grad_norm_clip,
             accumulate_gradients=getattr(args, "accumulate_gradients", 1),
             value_epochs=getattr(args, "value_epochs", None),
+            policy_floor=getattr(args, "policy_floor", 0.0),
         )
         for key in ("epochs", "mini_batches", "accumulate_gradients", "value_epochs"):
             if (value := getattr(settings, key)) is not None and value < 1:
@@ -185,7 +192,11 @@ class PPOTrainer:
             entropy = policy_entropy(all_log_probs, rows.illegal)
             pg_loss = -(objective * rows.weights).sum() / n_counted
             mean_entropy = (entropy * rows.weights).sum() / n_counted
-            (pg_loss - settings.entropy_coef * mean_entropy).backward()
+            loss = pg_loss - settings.entropy_coef * mean_entropy
+            if settings.policy_floor:
+                shortfall = floor_shortfall(all_log_probs, rows.illegal, settings.policy_floor)
+                loss = loss + FLOOR_WEIGHT * (shortfall * rows.weights).sum() / n_counted
+            loss.backward()
             with torch.no_grad():
                 clipped = ((ratio - 1).abs() > settings.eps_clip) & (rows.weights > 0)
                 logged["pg_loss"] += pg_loss.detach()

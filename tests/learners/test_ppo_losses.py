@@ -7,6 +7,7 @@ import torch
 
 from learners.ppo_losses import (
     clipped_surrogate,
+    floor_shortfall,
     masked_log_softmax,
     normalise_advantages,
     policy_entropy,
@@ -46,6 +47,24 @@ def test_illegal_actions_have_no_probability_and_send_no_gradient():
 def test_a_single_legal_action_has_entropy_zero():
     illegal = torch.tensor([[False, True]])
     assert policy_entropy(masked_log_softmax(torch.zeros(1, 2), illegal), illegal).item() == 0
+
+
+def test_the_shortfall_below_a_floor_in_closed_form():
+    logits = torch.tensor([[0.0, math.log(0.001), -60.0, 5.0]], requires_grad=True)
+    illegal = torch.tensor([[False, False, False, True]])
+    shortfall = floor_shortfall(masked_log_softmax(logits, illegal), illegal, floor=0.01)
+    shortfall.sum().backward()
+    total = math.log(1.001)
+    assert shortfall.item() == pytest.approx((math.log(10) + total + math.log(0.01) + 60 + total) / 3, rel=1e-5)
+    # d/dlogit: two of three actions are short, each pushed by a third, however small its probability is
+    expected = [2 / 3 / 1.001, -1 / 3 + 2 / 3 * 0.001 / 1.001, -1 / 3, 0.0]
+    assert logits.grad[0].tolist() == pytest.approx(expected, rel=1e-4)
+
+
+def test_there_is_no_shortfall_above_the_floor_nor_where_there_is_no_choice():
+    illegal = torch.tensor([[False, False], [False, True]])
+    log_probs = masked_log_softmax(torch.tensor([[0.0, -3.0], [0.0, 0.0]]), illegal)
+    assert floor_shortfall(log_probs, illegal, floor=0.01).tolist() == [0.0, 0.0]
 
 
 def test_value_loss_is_half_the_square_near_and_linear_far():

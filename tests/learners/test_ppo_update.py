@@ -105,6 +105,21 @@ def test_the_loss_falls_over_epochs(data):
     assert last["critic_loss"] < first["critic_loss"]
 
 
+def test_an_action_given_up_comes_back_with_a_floor_and_not_with_entropy():
+    chances = []
+    for settings in (replace(SETTINGS, entropy_coef=0.1), replace(SETTINGS, entropy_coef=0.0, policy_floor=0.01)):
+        trainer = make_trainer(lr=1.0)
+        with torch.no_grad():
+            trainer.actor.head.bias += torch.tensor([0.0, -20.0, 0.0])
+        data = make_data(trainer)
+        data = replace(data, actions=torch.zeros_like(data.actions), advantages=torch.zeros_like(data.advantages))
+        trainer.update(data, replace(settings, epochs=300))
+        probabilities = trainer.probabilities(data.actor_inputs, data.avail_actions, data.policy_mask)
+        chances.append(probabilities[data.policy_mask][:, 1].mean().item())
+    assert chances[0] < 1e-6
+    assert 0.005 < chances[1] < 0.05
+
+
 def test_surgery_takes_off_what_opposes_the_guide_and_nothing_else():
     first, unused, second = (nn.Parameter(torch.zeros(n)) for n in (2, 3, 1))
     guide = torch.tensor([3.0, 0.0, 4.0])
