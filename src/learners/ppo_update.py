@@ -18,7 +18,7 @@ from learners.ppo_losses import clipped_surrogate, floor_shortfall, masked_log_s
 from learners.sequences import Packing, packs, run_packed
 
 FLOOR_WEIGHT = 0.1
-"""Of the shortfall. Among n actions, one at the floor f whose normalised advantage is A is pushed down with f |A|, and up
+"""Of the shortfall. Among n actions, one at the floor f with normalised advantage A is pushed down with f |A|, and up
 with FLOOR_WEIGHT / n, which is more for every f and A that make sense."""
 
 
