@@ -243,6 +243,8 @@ def test_every_number_of_an_algorithm_has_a_range(algorithm):
         ("mappo", "mini_batches=17", "mini_batches=17 is more than batch_size_run=16. Lower mini_batches or raise"),
         ("amal", "imagined_mini_batches=200", "is more than imagination_rollouts=160."),
         ("amal", "num_auxiliary_agents=0", "needs mi_policies=noise, not both."),
+        ("ablation/amal_mixed", "aux_ratio=0.0", "from what auxiliaries imagine, but aux_ratio=0. Raise aux_ratio."),
+        ("ablation/amal_mixed", "imagination_updates=0", "imagine, but imagination_updates=0. Raise"),
         ("qmix", "batch_size=6000", "batch_size=6000 is more than buffer_size=5000."),
         ("maddpg", "accumulate_gradients=2", "accumulate_gradients=2 has no effect on maddpg_learner"),
         ("maddpg", "target_update_tau=0", 'needs the key "target_update_interval", which "maddpg" does not have.'),

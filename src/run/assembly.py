@@ -104,6 +104,11 @@ def check_together(config: Mapping[str, Any]) -> None:
         raise UserError(f"num_auxiliary_agents=0 needs mi_policies=noise, not {config['mi_policies']}.")
     if config["evaluate"]:
         return
+    imagining = ("aux_ratio", "num_auxiliary_agents", "imagination_updates")
+    if config.get("world_model_data") == "mixed" and (missing := [key for key in imagining if not config[key]]):
+        raise UserError(
+            f"world_model_data=mixed learns from what auxiliaries imagine, but {missing[0]}=0. Raise {missing[0]}."
+        )
     if config.get("n_step") and config.get("q_lambda"):
         raise UserError(
             f"n_step={config['n_step']} and q_lambda=True are two kinds of returns. Use n_step=0, or q_lambda=False."
