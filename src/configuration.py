@@ -137,11 +137,19 @@ def overlay_name(folder: str, name: str) -> str:
     return str(path.relative_to(base).with_suffix("")) if path.is_relative_to(base) else str(path)
 
 
-def load_overlay(folder: str, name: str, lower: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """Read the overlay that `overlay_path` finds; `folder` is "algs" or "envs".
+def load_overlay(folder: str, name: str) -> dict[str, Any]:
+    """Read the overlay that `overlay_path` finds, laid over what it extends; `folder` is "algs" or "envs"."""
+    merged: dict[str, Any] = {}
+    for layer in _layers(folder, name):
+        merged = _merged(merged, layer)
+    return merged
 
-    A file that says `extends: other` is laid over that one. `lower`: the files that led here. Of a file of one's own,
-    `name` is the file's unless it says another, and modules beside it can be imported from now on.
+
+def _layers(folder: str, name: str, lower: tuple[Path, ...] = ()) -> list[dict[str, Any]]:
+    """Read an overlay and the files under it, which `extends: other` names, the lowest first.
+
+    `lower`: the files that led here. Of a file of one's own, `name` is the file's unless it says another, and modules
+    beside it can be imported from now on.
     """
     path = overlay_path(folder, name, lower[-1].parent if lower else Path())
     if path in lower:
@@ -153,8 +161,8 @@ def load_overlay(folder: str, name: str, lower: tuple[Path, ...] = ()) -> dict[s
             content.setdefault("name", path.stem)
         if str(path.parent) not in sys.path:
             sys.path.append(str(path.parent))
-    below = load_overlay(folder, str(content.pop("extends")), (*lower, path)) if "extends" in content else {}
-    return _merged(below, content)
+    below = _layers(folder, str(content.pop("extends")), (*lower, path)) if "extends" in content else []
+    return [*below, content]
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -191,10 +199,14 @@ def compose(algorithm: str | None, environment: str | None = None) -> dict[str, 
     return config
 
 
-def with_map_values(config: Mapping[str, Any], updates: Mapping[str, Any]) -> dict[str, Any]:
+def with_map_values(config: Mapping[str, Any], updates: Mapping[str, Any], algorithm: str) -> dict[str, Any]:
     """Lay what config/maps/<per_map>.yaml says of the run's map over `config`; nothing if the key `per_map` is empty.
 
+    They lie over the file that sets `per_map`, and what the files say that extend it is above them; where the command
+    line sets it, they lie over all files.
+
     updates: the command line's values, of which `per_map` and `env_args.map_name` count here.
+    algorithm: the overlay that `config` was composed with.
     """
     chosen = str(updates.get("per_map", config.get("per_map", "")))
     if not chosen:
@@ -208,7 +220,12 @@ def with_map_values(config: Mapping[str, Any], updates: Mapping[str, Any]) -> di
     unknown = sorted(set(of_map) - set(config))
     if unknown:
         raise UserError(f'{source}: "{unknown[0]}" is not a key of this algorithm; switch it off with per_map="".')
-    return overlay(config, of_map, source)
+    result = overlay(config, of_map, source)
+    layers = [] if "per_map" in updates else _layers("algs", algorithm)
+    lowest = max((i for i, layer in enumerate(layers, 1) if "per_map" in layer), default=0)
+    for layer in layers[lowest:]:
+        result = overlay(result, layer, algorithm)
+    return result
 
 
 def overlay(base: Mapping[str, Any], upper: Mapping[str, Any], source: str, prefix: str = "") -> dict[str, Any]:

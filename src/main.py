@@ -167,7 +167,7 @@ def run_command(line: CommandLine) -> int:
         return 0
     base = compose(line.algorithm, line.environment)
     updates = parse_updates(base, arguments["UPDATE"])
-    base = with_map_values(base, updates)
+    base = with_map_values(base, updates, str(line.algorithm))
     if arguments.get("--loglevel"):
         get_logger().setLevel(_level(arguments["--loglevel"]))
     take_mongo_option(arguments, updates)

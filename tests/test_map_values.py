@@ -12,7 +12,7 @@ def composed(*updates, algorithm="mappo_paper"):
     """The configuration of a run as src/main.py makes it."""
     base = compose(algorithm, "sc2")
     updates = parse_updates(base, updates)
-    return overlay(with_map_values(base, updates), updates, "the command line")
+    return overlay(with_map_values(base, updates, algorithm), updates, "the command line")
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,24 @@ def test_amals_ablations_share_its_view_and_stay_without_what_they_are_without(m
     for name in ("amal_no_imagination", "amal_reuse"):
         part = composed(f"env_args.map_name={map_name}", algorithm=f"ablation/{name}")
         assert (part["obs_last_action"], part["imagination_updates"]) == (True, 0)
+    assert composed(f"env_args.map_name={map_name}", algorithm="ablation/amal_mixed")["aux_ratio"] > 0
+
+
+def test_a_file_that_extends_the_algorithm_is_above_them(tmp_path):
+    """The values of a map are the algorithm's; what someone says in an overlay of their own holds on every map."""
+    (tmp_path / "mine.yaml").write_text("extends: amal\naux_ratio: 0.2\n")
+    (tmp_path / "below.yaml").write_text("extends: amal\naux_ratio: 0.2\nper_map: amal\n")
+    mine = composed("env_args.map_name=3s_vs_4z", algorithm=str(tmp_path / "mine.yaml"))
+    assert (mine["aux_ratio"], mine["imagination_horizon"]) == (0.2, 100)
+    (tmp_path / "on_it.yaml").write_text("extends: mine.yaml\nimagination_horizon: 7\n")
+    on_it = composed("env_args.map_name=3s_vs_4z", algorithm=str(tmp_path / "on_it.yaml"))
+    assert (on_it["aux_ratio"], on_it["imagination_horizon"], on_it["imagination_updates"]) == (0.2, 7, 10)
+    assert composed("env_args.map_name=3s_vs_4z", algorithm=str(tmp_path / "below.yaml"))["aux_ratio"] == 0.0
+
+
+def test_asked_for_on_the_command_line_they_are_above_every_file():
+    assert compose("mappo_8x10")["epochs"] != 5
+    assert composed("env_args.map_name=3s5z", "per_map=mappo", algorithm="mappo_8x10")["epochs"] == 5
 
 
 def test_the_command_line_is_above_them():
@@ -83,7 +101,7 @@ def test_a_key_the_algorithm_does_not_have_is_an_error(tmp_path, monkeypatch):
     base = compose("mappo_paper", "sc2")
     monkeypatch.setattr(configuration, "CONFIG_DIR", tmp_path)
     with pytest.raises(UserError, match="epoch"):
-        with_map_values(base, {"per_map": "wrong"})
+        with_map_values(base, {"per_map": "wrong"}, "mappo_paper")
 
 
 @pytest.mark.parametrize("name", overlay_names("maps"))
